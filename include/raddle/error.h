@@ -1,0 +1,34 @@
+/*
+ * raddle/error.h - results that are not an errno, and words for all of them.
+ */
+#ifndef RADDLE_ERROR_H
+#define RADDLE_ERROR_H
+
+#include <raddle/version.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Results of the library's own, outside the kernel's range of 1 to 4095. */
+enum raddle_error {
+    RADDLE_ESHUTDOWN = -5001, /**< A loop, an executor or a group takes no more work. */
+    RADDLE_ESTRAY = -5005,    /**< A task returned -ECANCELED although nothing had cancelled it. */
+    RADDLE_ECLOSED =
+        -5006, /**< The descriptor was closed by its own side while one waited on it. */
+};
+
+/**
+ * Describes a result: "Connection reset by peer", "closed by this side".
+ *
+ * Returns   a static string, "success" for 0 and more, "unknown error" for what it doesn't know
+ * Context   Any thread.
+ * Since     0.1
+ */
+RADDLE_API const char *raddle_strerror(int result);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

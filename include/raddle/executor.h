@@ -1,0 +1,93 @@
+/*
+ * raddle/executor.h - blocking work, off the loops: a pool of threads.
+ */
+#ifndef RADDLE_EXECUTOR_H
+#define RADDLE_EXECUTOR_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <raddle/version.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct raddle_executor raddle_executor;
+
+/** What an executor runs: in a thread of its own, where no function that suspends may be called. */
+typedef int raddle_job_fn(void *arg);
+
+enum raddle_when_full {
+    RADDLE_FULL_WAIT = 0, /**< The task waits for room, first come first served. */
+    RADDLE_FULL_REJECT,   /**< -EAGAIN. */
+};
+
+/** How an executor is made. Zero is the default for every member. */
+struct raddle_executor_options {
+    unsigned max_threads; /**< 0: min(32, CPUs + 4). */
+    int nice;             /**< Added to the threads' nice value: 1 to 19 lets loops go first. */
+    int64_t idle_ns;      /**< A thread that had nothing to do for so long ends; 0: 10 s. */
+    size_t queue_limit;   /**< Jobs that wait for a thread; 0: 65,536. */
+    enum raddle_when_full when_full;
+    const char *name;     /**< Shown in thread names; NULL: "raddle-pool". */
+    uint64_t reserved[4]; /**< Zero. */
+};
+
+/** What an executor has done so far. */
+struct raddle_executor_stats {
+    unsigned threads, idle;
+    size_t queued, running;
+    uint64_t completed, rejected, cancelled;
+};
+
+/**
+ * Makes an executor. Its threads are created when they are needed.
+ *
+ * Returns   0; -ENOMEM; -EINVAL
+ * Context   Any thread.
+ * Since     0.1
+ */
+RADDLE_API RADDLE_NODISCARD int
+raddle_executor_create(const struct raddle_executor_options *options, raddle_executor **out);
+
+/**
+ * Waits until all jobs have ended, then frees executor. NULL does nothing. No job may be given to
+ * it any more.
+ *
+ * Context   Any thread, outside a task: it blocks the thread.
+ * Since     0.1
+ */
+RADDLE_API void raddle_executor_destroy(raddle_executor *executor);
+
+/**
+ * Calls fn(arg) in a thread of executor and waits for it; other tasks go on meanwhile. A job that
+ * has not started is taken back when the caller is cancelled; one that has is waited for, and its
+ * result returned.
+ *
+ * executor  NULL: the default one of the run, made on first use
+ * result    NULL, or receives what fn returned
+ * Returns   0 with *result written, or, with fn not called and *result untouched,
+ *           -ECANCELED, -EAGAIN (queue full, or no thread at all can be made), RADDLE_ESHUTDOWN,
+ *           -EINVAL, -EPERM outside a task
+ * Lifetime  arg and what it points to must live until this call returns: the caller's frame will
+ * do. Cancel    Cancellation point. Since     0.1
+ */
+RADDLE_API RADDLE_NODISCARD int raddle_run_in_executor(raddle_executor *executor, raddle_job_fn *fn,
+                                                       void *arg, int *result);
+
+/**
+ * Figures of executor, or of the default one of the run (zeros if it was never used).
+ *
+ * Returns   0; -EINVAL: out is NULL; -EPERM: executor is NULL outside a run
+ * Context   Any thread.
+ * Since     0.1
+ */
+RADDLE_API int raddle_executor_get_stats(raddle_executor *executor,
+                                         struct raddle_executor_stats *out);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,144 @@
+/*
+ * raddle/loop.h - loops that a program creates and runs itself, one per thread; work posted to a
+ * loop.
+ *
+ * raddle_run() (raddle/run.h) makes and runs loops on its own; these functions are for programs
+ * that want a loop in a thread of theirs. Such a loop is alone: no other loop steals from it, and
+ * tasks start in the order in which they were spawned.
+ *
+ * A loop is bound to the thread that first runs it.
+ */
+#ifndef RADDLE_LOOP_H
+#define RADDLE_LOOP_H
+
+#include <stdint.h>
+
+#include <raddle/task.h>
+#include <raddle/version.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** What a loop runs as a callback: on the loop's own stack, where it must not suspend. */
+typedef void raddle_callback_fn(void *arg);
+
+/**
+ * Makes a loop by the rules of the current policy. It is not yet anybody's.
+ *
+ * Returns   0; -ENOMEM, -EMFILE and what else the policy's new_loop says; -EINVAL
+ * Context   Any thread.
+ * Since     0.1
+ */
+RADDLE_API RADDLE_NODISCARD int raddle_new_loop(raddle_loop **out);
+
+/**
+ * Makes loop the calling thread's, for raddle_get_loop(); NULL: none. The policy may refuse.
+ *
+ * Returns   0; -EBUSY inside a running loop
+ * Context   Outside a task.
+ * Since     0.1
+ */
+RADDLE_API int raddle_set_loop(raddle_loop *loop);
+
+/**
+ * The loop that runs the caller; else the calling thread's loop. The main thread gets one made on
+ * first asking, as asyncio does; another thread must have set one.
+ *
+ * Returns   0; -ENXIO: this thread has none; what raddle_new_loop() says
+ * Context   Any thread.
+ * Since     0.1
+ */
+RADDLE_API RADDLE_NODISCARD int raddle_get_loop(raddle_loop **out);
+
+/**
+ * The loop that runs the calling task or callback, or NULL. After a suspension a migratable task
+ * may be on another one.
+ *
+ * Context   Any.
+ * Since     0.1
+ */
+RADDLE_API raddle_loop *raddle_running_loop(void);
+
+/**
+ * Runs loop in the calling thread until fn(arg), started as a task of it, has ended. Tasks that
+ * other posts started on the loop stay where they are, and go on with the next run.
+ *
+ * Returns   what fn returned; -ENOMEM; -EBUSY: it is running already, or another loop runs in this
+ *           thread; -EXDEV: it is bound to another thread; RADDLE_ESHUTDOWN: closed; -EINVAL
+ * Context   Outside a loop.
+ * Since     0.1
+ */
+RADDLE_API RADDLE_NODISCARD int raddle_loop_run_until_complete(raddle_loop *loop,
+                                                               raddle_task_fn *fn, void *arg);
+
+/**
+ * Runs loop in the calling thread until raddle_loop_stop().
+ *
+ * Returns   0, and as raddle_loop_run_until_complete()
+ * Context   Outside a loop.
+ * Since     0.1
+ */
+RADDLE_API RADDLE_NODISCARD int raddle_loop_run_forever(raddle_loop *loop);
+
+/**
+ * Makes raddle_loop_run_forever() return after the turn it is in; run_until_complete is not ended
+ * by it.
+ *
+ * Context   Any thread, while the loop exists.
+ * Since     0.1
+ */
+RADDLE_API void raddle_loop_stop(raddle_loop *loop);
+
+/**
+ * Cancels and finishes the tasks that are left on loop, runs what was posted, and frees it. Posts
+ * that come later fail.
+ *
+ * Returns   0; -EBUSY: it is running; -EINVAL: NULL. A loop of a team is closed by its run.
+ * Context   Outside a loop: the thread that ran it, or any if it never ran or its thread has ended.
+ * Since     0.1
+ */
+RADDLE_API int raddle_loop_close(raddle_loop *loop);
+
+/**
+ * Calls fn(arg) on loop's thread, on its own stack, after what was posted before.
+ *
+ * Returns   0; -ENOMEM; RADDLE_ESHUTDOWN when the loop is closing; -EINVAL
+ * Context   Any thread, and any time while the loop exists.
+ * Since     0.1
+ */
+RADDLE_API RADDLE_NODISCARD int raddle_call_soon(raddle_loop *loop, raddle_callback_fn *fn,
+                                                 void *arg);
+
+/**
+ * Starts fn(arg) as a task on loop, owned by the loop: its close waits for it. A failure is
+ * reported when the task ends (raddle/debug.h).
+ *
+ * Returns   0; -ENOMEM; RADDLE_ESHUTDOWN when the loop is closing; -EINVAL
+ * Context   Any thread, and any time while the loop exists.
+ * Since     0.1
+ */
+RADDLE_API RADDLE_NODISCARD int raddle_loop_spawn(raddle_loop *loop, raddle_task_fn *fn, void *arg,
+                                                  const struct raddle_spawn_options *options);
+
+/**
+ * The name of the loop's driver: "uring" or "epoll".
+ *
+ * Context   Any thread.
+ * Since     0.1
+ */
+RADDLE_API const char *raddle_loop_driver(const raddle_loop *loop);
+
+/**
+ * The number of the loop in its team, from 0; 0 for a loop that is alone.
+ *
+ * Context   Any thread.
+ * Since     0.1
+ */
+RADDLE_API unsigned raddle_loop_index(const raddle_loop *loop);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

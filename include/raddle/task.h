@@ -1,0 +1,195 @@
+/*
+ * raddle/task.h - start tasks, wait for them, cancel them.
+ *
+ * A task is a function with a stack of its own, owned by a group (raddle/group.h) that waits for
+ * it. By default it may start on any loop of the team, and then stays there: thread-local storage
+ * and errno are what they are in any thread, but two tasks of one group may run at the same time. A
+ * migratable task may wake on another thread than it slept on, and must not trust thread-local
+ * storage or errno across a call that can suspend. A pinned one never leaves the loop that spawned
+ * it.
+ *
+ * Cancelling is a request: it makes every cancellation point of the task fail with -ECANCELED from
+ * now on; the task cleans up and returns as it sees fit.
+ */
+#ifndef RADDLE_TASK_H
+#define RADDLE_TASK_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include <raddle/version.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+struct raddle_group;
+typedef struct raddle_loop raddle_loop;
+
+/** What a task runs. Its result: 0 or more is success, negative is a failure of its group. */
+typedef int raddle_task_fn(void *arg);
+
+/** A handle on a task: counted, observes only. Giving it back never cancels the task. */
+typedef struct raddle_task raddle_task;
+
+enum raddle_mobility {
+    RADDLE_MOBILITY_DEFAULT =
+        0,             /**< What the run or the loop says; RADDLE_FRESH if it says nothing. */
+    RADDLE_FRESH,      /**< May start on any loop of the team, then stays on it. */
+    RADDLE_MIGRATABLE, /**< May move to another loop whenever it suspends. */
+    RADDLE_PINNED,     /**< Stays on the loop it was spawned on. */
+};
+
+/** How a task is started. Zero is the default for every member. */
+struct raddle_spawn_options {
+    const char
+        *name; /**< Shown in dumps; the first 31 bytes are copied. NULL: the function's name. */
+    size_t stack_bytes; /**< Usable stack, rounded up to 16 KiB, 64 KiB, 256 KiB, 1 MiB, ...; 0: 64
+                           KiB. */
+    enum raddle_mobility mobility;
+    raddle_loop *loop;    /**< Pins it to that loop, of any team; NULL: the caller's team. */
+    uint64_t reserved[4]; /**< Zero. */
+};
+
+enum raddle_outcome_kind { RADDLE_PENDING, RADDLE_OK, RADDLE_FAILED, RADDLE_CANCELLED };
+
+/** How a task ended. */
+struct raddle_outcome {
+    enum raddle_outcome_kind
+        kind; /**< RADDLE_CANCELLED: it returned -ECANCELED after it was cancelled. */
+    int rc;   /**< What its function returned. */
+};
+
+/**
+ * Starts fn(arg) as a task that group owns. The caller goes on; the task runs when the caller
+ * suspends, or at once on another loop.
+ *
+ * out       NULL, or receives a handle that the caller gives back with raddle_task_unref()
+ * options   NULL for the defaults
+ * Returns   0, or, with nothing started,
+ *           -ENOMEM           no stack or no memory for it
+ *           -EINVAL           group or fn is NULL, a reserved member is not zero, a stack above 64
+ * MiB RADDLE_ESHUTDOWN  the group is closed, or the loop is -EPERM            outside a loop, and
+ * options name no loop Context   Inside a task or a callback of a loop; with options->loop, any
+ * thread. The group must be open for as long as this call lasts: a child of it may use it, and
+ * whoever opened it. Cancel    No cancellation point: a task spawned into a cancelled group starts,
+ * and sees it. Since     0.1
+ */
+#define raddle_spawn(group, out, fn, arg, options)                                                 \
+    raddle_spawn_at((group), (out), (fn), (arg), (options), RADDLE_SPAWN_SITE(fn))
+
+/** Where a task was spawned, for dumps: static data, made by the raddle_spawn() macro. */
+struct raddle_spawn_site {
+    const char *function; /**< The text of the task's function. */
+    const char *file;
+    int line;
+};
+
+#ifdef __cplusplus
+#define RADDLE_SPAWN_SITE(fn)                                                                      \
+    ([]() -> const struct raddle_spawn_site * {                                                    \
+        static const struct raddle_spawn_site site = {#fn, __FILE__, __LINE__};                    \
+        return &site;                                                                              \
+    }())
+#else
+#define RADDLE_SPAWN_SITE(fn)                                                                      \
+    (__extension__({                                                                               \
+        static const struct raddle_spawn_site raddle_site_ = {#fn, __FILE__, __LINE__};            \
+        &raddle_site_;                                                                             \
+    }))
+#endif
+
+/**
+ * What the raddle_spawn() macro calls; site may be NULL, or outlives the task.
+ *
+ * Since     0.1
+ */
+RADDLE_API RADDLE_NODISCARD int raddle_spawn_at(struct raddle_group *group, raddle_task **out,
+                                                raddle_task_fn *fn, void *arg,
+                                                const struct raddle_spawn_options *options,
+                                                const struct raddle_spawn_site *site);
+
+/**
+ * The current task. The handle lives as long as the task does: take a reference to keep it.
+ *
+ * Returns   the handle, or NULL outside a task or when there is no memory for it
+ * Context   Any.
+ * Since     0.1
+ */
+RADDLE_API raddle_task *raddle_self(void);
+
+/**
+ * Takes another reference. Returns task.
+ *
+ * Context   Any thread.
+ * Since     0.1
+ */
+RADDLE_API raddle_task *raddle_task_ref(raddle_task *task);
+
+/**
+ * Gives a reference back; NULL does nothing.
+ *
+ * Context   Any thread.
+ * Since     0.1
+ */
+RADDLE_API void raddle_task_unref(raddle_task *task);
+
+/**
+ * Waits until task has ended, and tells how. Any number of tasks may wait for one.
+ *
+ * Returns   0 with *outcome written (outcome may be NULL), or, with *outcome untouched,
+ *           -ECANCELED  a scope of the caller was cancelled while waiting; task goes on
+ *           -EDEADLK    task is the caller, or it is an ancestor whose group waits for the caller
+ *           -EPERM      outside a task
+ *           -EINVAL     task is NULL
+ * Lifetime  The handle stays the caller's.
+ * Cancel    Cancellation point.
+ * Since     0.1
+ */
+RADDLE_API RADDLE_NODISCARD int raddle_join(raddle_task *task, struct raddle_outcome *outcome);
+
+/**
+ * How task ended, without waiting. A failure read here or by raddle_join() still counts for its
+ * group.
+ *
+ * Returns   0 with *outcome written; -EINPROGRESS while it runs; -EINVAL
+ * Context   Any thread.
+ * Since     0.1
+ */
+RADDLE_API RADDLE_NODISCARD int raddle_outcome_of(raddle_task *task,
+                                                  struct raddle_outcome *outcome);
+
+/**
+ * Cancels task: every cancellation point in it, and in tasks that its groups own, fails from now
+ * on.
+ *
+ * reason    a string that outlives the task, or NULL
+ * Returns   0; -EALREADY when it has ended; -EINVAL
+ * Context   Any thread.
+ * Since     0.1
+ */
+RADDLE_API int raddle_task_cancel(raddle_task *task, const char *reason);
+
+/**
+ * The name of the current task, or of another one through its handle, as given or the function's.
+ *
+ * Returns   a string that lives as long as the handle
+ * Context   Any thread.
+ * Since     0.1
+ */
+RADDLE_API const char *raddle_task_name(const raddle_task *task);
+
+/**
+ * Moves the current task to another loop of any team, and makes it stay there.
+ *
+ * Returns   0 on the other loop; RADDLE_ESHUTDOWN, -EINVAL, -ECANCELED where it was; -EPERM
+ * Cancel    Cancellation point.
+ * Since     0.1
+ */
+RADDLE_API RADDLE_NODISCARD int raddle_move_to(raddle_loop *loop);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,308 @@
+/*
+ * runtime/executor.c - run_in_executor: a task waits while a thread of a pool does blocking work.
+ *
+ * The call lies in the task's frame. finished and ticket are under its lock: the pool's thread sets
+ * finished, copies the ticket, releases the lock, which is its last touch of the frame, and fires.
+ *
+ * When the queue is full, tasks line up in the executor, first come first served. Who finds it full
+ * does so under the executor's lock and links itself before releasing it; the jobs that filled the
+ * queue end later, and the end of each wakes the first in line. So nobody is forgotten.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <pthread.h>
+#include <raddle/error.h>
+#include <raddle/executor.h>
+#include <string.h>
+
+#include "runtime/loop.h"
+#include "runtime/task.h"
+#include "sched/pool.h"
+#include "sched/sys.h"
+
+struct in_line {
+    struct in_line *next;
+    struct rdl_ticket ticket;
+    bool linked;
+};
+
+struct raddle_executor {
+    struct rdl_pool *pool;
+    enum raddle_when_full when_full;
+    pthread_mutex_t lock;          /* held across rdl_pool_submit(), which may create a thread */
+    struct in_line *first, **last; /* under lock */
+};
+
+struct call {
+    struct rdl_job job; /* first */
+    raddle_executor *executor;
+    raddle_job_fn *fn;
+    void *arg;
+    int result;
+
+    struct rdl_lock lock;
+    bool finished;
+    struct rdl_ticket ticket; /* wait NULL: the task isn't waiting yet */
+};
+
+int raddle_executor_create(const struct raddle_executor_options *options, raddle_executor **out)
+{
+    static const struct raddle_executor_options defaults;
+    struct rdl_pool_options pool;
+    raddle_executor *executor;
+    int rc;
+
+    if (!out)
+        return -EINVAL;
+    if (!options)
+        options = &defaults;
+    for (unsigned i = 0; i < 4; i++)
+        if (options->reserved[i])
+            return -EINVAL;
+    if ((unsigned)options->when_full > RADDLE_FULL_REJECT)
+        return -EINVAL;
+    executor = rdl_sys_calloc(1, sizeof(*executor));
+    if (!executor)
+        return -ENOMEM;
+    executor->when_full = options->when_full;
+    executor->last = &executor->first;
+    pthread_mutex_init(&executor->lock, NULL);
+    pool = (struct rdl_pool_options){
+        .max_threads = options->max_threads,
+        .idle_ns = options->idle_ns,
+        .queue_limit = options->queue_limit,
+        .nice = options->nice,
+        .name = options->name,
+    };
+    rc = rdl_pool_create(&pool, &executor->pool);
+    if (rc < 0) {
+        pthread_mutex_destroy(&executor->lock);
+        rdl_sys_free(executor);
+        return rc;
+    }
+    *out = executor;
+    return 0;
+}
+
+void raddle_executor_destroy(raddle_executor *executor)
+{
+    if (!executor)
+        return;
+    rdl_pool_close(executor->pool);
+    pthread_mutex_destroy(&executor->lock);
+    rdl_sys_free(executor);
+}
+
+void rdl_default_executor_init(struct rdl_default_executor *d,
+                               const struct raddle_executor_options *options)
+{
+    pthread_mutex_init(&d->lock, NULL);
+    d->executor = NULL;
+    d->options = options;
+}
+
+void rdl_default_executor_fini(struct rdl_default_executor *d)
+{
+    raddle_executor_destroy(d->executor);
+    pthread_mutex_destroy(&d->lock);
+}
+
+/* The default executor of the loop; when make is false, NULL if it was never used. */
+static int default_executor(struct rdl_loop *loop, bool make, raddle_executor **out)
+{
+    struct rdl_default_executor *d = rdl_raddle_loop(loop)->executor;
+    int rc = 0;
+
+    pthread_mutex_lock(&d->lock);
+    if (!d->executor && make)
+        rc = raddle_executor_create(d->options, &d->executor);
+    *out = d->executor;
+    pthread_mutex_unlock(&d->lock);
+    return rc;
+}
+
+/* There may be room in the queue: wakes the first in line. */
+static void call_next(raddle_executor *executor)
+{
+    struct rdl_ticket next = {.wait = NULL};
+    struct in_line *waiter;
+
+    pthread_mutex_lock(&executor->lock);
+    waiter = executor->first;
+    if (waiter) {
+        executor->first = waiter->next;
+        if (!executor->first)
+            executor->last = &executor->first;
+        waiter->linked = false;
+        next = waiter->ticket;
+    }
+    pthread_mutex_unlock(&executor->lock);
+    if (next.wait)
+        (void)rdl_fiber_fire(next, 0);
+}
+
+/* In a thread of the pool. */
+
+static void run(struct rdl_job *job)
+{
+    struct call *call = (struct call *)(void *)job;
+
+    call->result = call->fn(call->arg);
+}
+
+static void done(struct rdl_job *job)
+{
+    struct call *call = (struct call *)(void *)job;
+    raddle_executor *executor = call->executor;
+    struct rdl_ticket caller;
+
+    rdl_lock_acquire(&call->lock);
+    call->finished = true;
+    caller = call->ticket;
+    rdl_lock_release(&call->lock);
+    if (caller.wait)
+        (void)rdl_fiber_fire(caller, 0);
+    call_next(executor);
+}
+
+/* In the task. */
+
+static void leave_line(raddle_executor *executor, struct in_line *self)
+{
+    struct in_line **link = &executor->first;
+
+    while (*link != self)
+        link = &(*link)->next;
+    *link = self->next;
+    if (!self->next)
+        executor->last = link;
+    self->linked = false;
+}
+
+static bool no_threads(raddle_executor *executor)
+{
+    struct rdl_handoff_stats stats;
+
+    rdl_pool_get_stats(executor->pool, &stats);
+    return stats.threads == 0;
+}
+
+/* Queues the job, waiting in line for room. */
+static int submit(raddle_executor *executor, struct rdl_fiber *self, struct call *call)
+{
+    struct in_line waiter = {.linked = false};
+    bool been_first = false;
+    int rc;
+
+    if (executor->when_full == RADDLE_FULL_REJECT)
+        return rdl_pool_submit(executor->pool, &call->job);
+    for (;;) {
+        pthread_mutex_lock(&executor->lock);
+        rc = executor->first && !been_first ? -EAGAIN : rdl_pool_submit(executor->pool, &call->job);
+        if (rc != -EAGAIN || no_threads(executor)) {
+            pthread_mutex_unlock(&executor->lock);
+            return rc;
+        }
+        waiter.ticket = rdl_fiber_arm(self, RDL_PARK_CANCELLABLE);
+        waiter.linked = true;
+        if (been_first) { /* somebody was quicker: it keeps its place */
+            waiter.next = executor->first;
+            if (!executor->first)
+                executor->last = &waiter.next;
+            executor->first = &waiter;
+        } else {
+            waiter.next = NULL;
+            *executor->last = &waiter;
+            executor->last = &waiter.next;
+        }
+        pthread_mutex_unlock(&executor->lock);
+        (void)rdl_fiber_park(self, RDL_PARK_CANCELLABLE, "room in an executor's queue",
+                             (uint64_t)(uintptr_t)executor);
+        pthread_mutex_lock(&executor->lock);
+        been_first = !waiter.linked;
+        if (waiter.linked)
+            leave_line(executor, &waiter);
+        pthread_mutex_unlock(&executor->lock);
+        rc = rdl_cancel_check(self);
+        if (rc < 0) {
+            if (been_first) /* the room that it was called for is the next one's */
+                call_next(executor);
+            return rc;
+        }
+    }
+}
+
+/* Waits for a job that was submitted. 0, or -ECANCELED: it was taken back. */
+static int wait_for(raddle_executor *executor, struct rdl_fiber *self, struct call *call)
+{
+    enum rdl_park how = RDL_PARK_CANCELLABLE;
+    int rc = 0;
+
+    rdl_lock_acquire(&call->lock);
+    while (!call->finished) {
+        call->ticket = rdl_fiber_arm(self, how);
+        rdl_lock_release(&call->lock);
+        (void)rdl_fiber_park(self, how, "a job in an executor", (uint64_t)(uintptr_t)call->fn);
+        if (how == RDL_PARK_CANCELLABLE) {
+            rc = rdl_cancel_check(self);
+            if (rc < 0 && rdl_pool_cancel(executor->pool, &call->job)) {
+                call_next(executor);
+                return rc;
+            }
+            if (rc < 0)
+                how = RDL_PARK_SHIELDED; /* it runs: its end is waited for */
+        }
+        rdl_lock_acquire(&call->lock);
+    }
+    rdl_lock_release(&call->lock);
+    return 0;
+}
+
+int raddle_run_in_executor(raddle_executor *executor, raddle_job_fn *fn, void *arg, int *result)
+{
+    struct rdl_fiber *self = rdl_fiber_self();
+    struct call call = {.job = {.run = run, .done = done}, .fn = fn, .arg = arg};
+    int rc;
+
+    if (!self)
+        return -EPERM;
+    if (!fn)
+        return -EINVAL;
+    rc = rdl_cancel_check(self);
+    if (rc == 0 && !executor)
+        rc = default_executor(rdl_loop_current(), true, &executor);
+    if (rc < 0)
+        return rc;
+    call.executor = executor;
+    rc = submit(executor, self, &call);
+    if (rc == 0)
+        rc = wait_for(executor, self, &call);
+    if (rc == 0 && result)
+        *result = call.result;
+    return rc;
+}
+
+int raddle_executor_get_stats(raddle_executor *executor, struct raddle_executor_stats *out)
+{
+    struct rdl_loop *loop = rdl_loop_current();
+    struct rdl_handoff_stats stats;
+
+    if (!out)
+        return -EINVAL;
+    if (!executor && !loop)
+        return -EPERM;
+    memset(out, 0, sizeof(*out));
+    if (!executor)
+        (void)default_executor(loop, false, &executor);
+    if (!executor)
+        return 0;
+    rdl_pool_get_stats(executor->pool, &stats);
+    out->threads = stats.threads;
+    out->idle = stats.idle;
+    out->queued = stats.queued;
+    out->running = stats.running;
+    out->completed = stats.completed;
+    out->rejected = stats.rejected;
+    out->cancelled = stats.cancelled;
+    return 0;
+}

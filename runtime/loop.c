@@ -1,0 +1,376 @@
+/*
+ * runtime/loop.c - loops that a user creates, runs, posts to and closes.
+ *
+ * Phases, under the loop's lock: NEW, RUNNING, STOPPED, back and forth between the last two,
+ * CLOSING. The first run binds the loop to its thread, because the driver's ring belongs to one
+ * thread.
+ *
+ * Closing. The loop's own tasks are cancelled and waited for, by a task of the loop; then its inbox
+ * is closed, which fails if something was posted meanwhile: that is run first. So what was accepted
+ * is run, and what comes later is refused.
+ */
+#define _GNU_SOURCE
+#include "runtime/loop.h"
+
+#include <errno.h>
+#include <raddle/debug.h>
+#include <raddle/error.h>
+#include <raddle/run.h>
+#include <string.h>
+
+#include "runtime/dump.h"
+#include "sched/sys.h"
+
+static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
+static struct raddle_loop *registry;
+
+static void enlist(struct raddle_loop *loop)
+{
+    pthread_mutex_lock(&registry_lock);
+    loop->next = registry;
+    if (registry)
+        registry->prev = loop;
+    registry = loop;
+    pthread_mutex_unlock(&registry_lock);
+}
+
+static void delist(struct raddle_loop *loop)
+{
+    pthread_mutex_lock(&registry_lock);
+    if (loop->prev)
+        loop->prev->next = loop->next;
+    else
+        registry = loop->next;
+    if (loop->next)
+        loop->next->prev = loop->prev;
+    pthread_mutex_unlock(&registry_lock);
+}
+
+void rdl_raddle_loop_for_each(void (*fn)(struct raddle_loop *loop, void *arg), void *arg)
+{
+    pthread_mutex_lock(&registry_lock);
+    for (struct raddle_loop *loop = registry; loop; loop = loop->next)
+        fn(loop, arg);
+    pthread_mutex_unlock(&registry_lock);
+}
+
+int rdl_raddle_loop_create(struct rdl_driver *driver, const struct raddle_policy *policy,
+                           enum raddle_mobility mobility, struct raddle_loop **out)
+{
+    size_t bytes = (sizeof(struct raddle_loop) + 63) & ~(size_t)63;
+    struct raddle_loop *loop;
+    int rc = rdl_dump_install();
+
+    if (rc < 0)
+        return rc;
+    loop = rdl_sys_calloc_aligned(64, bytes);
+    if (!loop)
+        return -ENOMEM;
+    rdl_loop_init(&loop->base, driver, NULL, 0);
+    rdl_group_init_root(&loop->root);
+    rdl_group_init_root(&loop->mains);
+    loop->root.reports = true;
+    loop->policy = policy;
+    loop->mobility = mobility ? mobility : RADDLE_FRESH;
+    rdl_default_executor_init(&loop->own_executor, NULL);
+    loop->executor = &loop->own_executor;
+    enlist(loop);
+    *out = loop;
+    return 0;
+}
+
+void rdl_raddle_loop_free(struct raddle_loop *loop)
+{
+    rdl_policy_loop_closed(loop->policy, loop);
+    rdl_policy_forget_loop(loop);
+    delist(loop);
+    rdl_default_executor_fini(&loop->own_executor);
+    rdl_loop_fini(&loop->base);
+    rdl_sys_free(loop);
+}
+
+int rdl_raddle_loop_enter(struct raddle_loop *loop)
+{
+    bool first;
+    int rc = 0;
+
+    if (rdl_loop_current())
+        return -EBUSY;
+    rdl_lock_acquire(&loop->lock);
+    first = !loop->bound;
+    if (loop->phase == RDL_LOOP_RUNNING)
+        rc = -EBUSY;
+    else if (loop->phase == RDL_LOOP_CLOSING)
+        rc = RADDLE_ESHUTDOWN;
+    else if (!first && !pthread_equal(loop->thread, pthread_self()))
+        rc = -EXDEV;
+    else
+        loop->phase = RDL_LOOP_RUNNING;
+    rdl_lock_release(&loop->lock);
+    if (rc < 0)
+        return rc;
+
+    rc = rdl_overflow_thread_init(&loop->signal_stack);
+    if (rc == 0 && first) {
+        loop->thread = pthread_self();
+        rc = loop->base.driver->ops->start(loop->base.driver);
+        if (rc == 0) {
+            rdl_lock_acquire(&loop->lock);
+            loop->bound = true;
+            rdl_lock_release(&loop->lock);
+            rdl_policy_loop_started(loop->policy, loop);
+        } else {
+            rdl_overflow_thread_fini(&loop->signal_stack);
+        }
+    }
+    if (rc < 0) {
+        rdl_lock_acquire(&loop->lock);
+        loop->phase = first ? RDL_LOOP_NEW : RDL_LOOP_STOPPED;
+        rdl_lock_release(&loop->lock);
+    }
+    return rc;
+}
+
+void rdl_raddle_loop_leave(struct raddle_loop *loop)
+{
+    rdl_overflow_thread_fini(&loop->signal_stack);
+    rdl_lock_acquire(&loop->lock);
+    loop->phase = RDL_LOOP_STOPPED;
+    rdl_lock_release(&loop->lock);
+}
+
+/* The task that a run is about, in the runner's frame. */
+struct main_task {
+    raddle_task_fn *fn;
+    void *arg;
+    int rc;
+};
+
+static int main_task(void *arg)
+{
+    struct main_task *m = arg;
+
+    return m->rc = m->fn(m->arg);
+}
+
+static size_t live(struct rdl_group *group)
+{
+    return raddle_group_live((struct raddle_group *)(void *)group);
+}
+
+/*
+ * The main task comes back to this loop at its end and then stops it (runtime/task.c), as the last
+ * thing that it does. A stop for another reason, or a main task that is held up by a walker, runs
+ * it again.
+ */
+int rdl_raddle_loop_main(struct raddle_loop *loop, raddle_task_fn *fn, void *arg,
+                         const struct raddle_spawn_site *site,
+                         void (*started)(raddle_task *main, void *arg), void *started_arg)
+{
+    struct main_task m = {.fn = fn, .arg = arg};
+    struct raddle_spawn_options options = {.name = "main", .loop = loop};
+    struct rdl_spawn spawn = {.group = &loop->mains,
+                              .fn = main_task,
+                              .arg = &m,
+                              .options = &options,
+                              .site = site,
+                              .stops = &loop->base};
+    raddle_task *handle;
+    int rc = rdl_task_spawn(&spawn, &handle);
+
+    if (rc < 0)
+        return rc;
+    if (started)
+        started(handle, started_arg);
+    while (rc == 0 && live(&loop->mains))
+        rc = rdl_loop_run(&loop->base);
+    raddle_task_unref(handle);
+    return rc < 0 ? rc : m.rc;
+}
+
+/* What the API says of loops. */
+
+int raddle_loop_run_until_complete(raddle_loop *loop, raddle_task_fn *fn, void *arg)
+{
+    static const struct raddle_spawn_site site = {"main", "raddle_loop_run_until_complete", 0};
+    int rc;
+
+    if (!loop || !fn)
+        return -EINVAL;
+    rc = rdl_raddle_loop_enter(loop);
+    if (rc < 0)
+        return rc;
+    rc = rdl_raddle_loop_main(loop, fn, arg, &site, NULL, NULL);
+    rdl_raddle_loop_leave(loop);
+    return rc;
+}
+
+int raddle_loop_run_forever(raddle_loop *loop)
+{
+    int rc;
+
+    if (!loop)
+        return -EINVAL;
+    rc = rdl_raddle_loop_enter(loop);
+    if (rc < 0)
+        return rc;
+    rc = rdl_loop_run(&loop->base);
+    rdl_raddle_loop_leave(loop);
+    return rc;
+}
+
+void raddle_loop_stop(raddle_loop *loop)
+{
+    if (loop->of_run)
+        return; /* its run ends it */
+    rdl_loop_stop(&loop->base);
+}
+
+static int close_tasks(void *arg)
+{
+    struct raddle_loop *loop = arg;
+
+    rdl_group_finish_root(&loop->root, "its loop is closing");
+    return 0;
+}
+
+int rdl_raddle_loop_drain(struct raddle_loop *loop)
+{
+    int rc = 0;
+
+    while (rc == 0 && (rdl_loop_busy(&loop->base) || !rdl_inbox_close(&loop->base.inbox))) {
+        rdl_loop_stop(&loop->base);
+        rc = rdl_loop_run(&loop->base);
+    }
+    return rc;
+}
+
+/* On the thread that the loop is bound to, and entered. */
+static int close_here(struct raddle_loop *loop)
+{
+    static const struct raddle_spawn_site site = {"close", "raddle_loop_close", 0};
+    int rc = rdl_raddle_loop_main(loop, close_tasks, loop, &site, NULL, NULL);
+
+    if (rc < 0)
+        return rc;
+    /* What is left belongs to groups elsewhere, whose owners wait for it. */
+    if (rdl_atomic_load_relaxed(&loop->base.counters.tasks) > 0)
+        return -EBUSY;
+    return rdl_raddle_loop_drain(loop);
+}
+
+int raddle_loop_close(raddle_loop *loop)
+{
+    int rc;
+
+    if (!loop)
+        return -EINVAL;
+    if (loop->of_run || rdl_loop_current())
+        return -EBUSY;
+    rc = rdl_raddle_loop_enter(loop);
+    if (rc == 0) {
+        rc = close_here(loop);
+        rdl_raddle_loop_leave(loop);
+    } else if (rc == -EXDEV && rdl_atomic_load_relaxed(&loop->base.counters.tasks) == 0 &&
+               rdl_inbox_close(&loop->base.inbox)) {
+        rc = 0; /* its thread was another's, but nothing is left to be run there */
+    }
+    if (rc < 0)
+        return rc;
+    rdl_raddle_loop_free(loop);
+    return 0;
+}
+
+raddle_loop *raddle_running_loop(void)
+{
+    struct rdl_loop *loop = rdl_loop_current();
+
+    return loop ? rdl_raddle_loop(loop) : NULL;
+}
+
+struct callback {
+    struct rdl_runnable run;
+    raddle_callback_fn *fn;
+    void *arg;
+};
+
+static void call_back(struct rdl_runnable *run)
+{
+    struct callback callback = *(struct callback *)(void *)run;
+
+    rdl_sys_free(run);
+    callback.fn(callback.arg);
+}
+
+int raddle_call_soon(raddle_loop *loop, raddle_callback_fn *fn, void *arg)
+{
+    struct callback *callback;
+
+    if (!loop || !fn)
+        return -EINVAL;
+    callback = rdl_sys_malloc(sizeof(*callback));
+    if (!callback)
+        return -ENOMEM;
+    *callback = (struct callback){.run = {.call = call_back}, .fn = fn, .arg = arg};
+    if (rdl_loop_post(&loop->base, &callback->run))
+        return 0;
+    rdl_sys_free(callback);
+    return RADDLE_ESHUTDOWN;
+}
+
+int raddle_loop_spawn(raddle_loop *loop, raddle_task_fn *fn, void *arg,
+                      const struct raddle_spawn_options *options)
+{
+    struct raddle_spawn_options pinned = options ? *options : (struct raddle_spawn_options){0};
+    struct rdl_spawn spawn = {.group = NULL, .fn = fn, .arg = arg, .options = &pinned};
+
+    if (!loop || (pinned.loop && pinned.loop != loop))
+        return -EINVAL;
+    pinned.loop = loop;
+    spawn.group = &loop->root;
+    return rdl_task_spawn(&spawn, NULL);
+}
+
+const char *raddle_loop_driver(const raddle_loop *loop)
+{
+    return loop->base.driver->ops->name;
+}
+
+unsigned raddle_loop_index(const raddle_loop *loop)
+{
+    return loop->base.index;
+}
+
+unsigned raddle_loop_count(void)
+{
+    struct rdl_loop *loop = rdl_loop_current();
+
+    if (!loop)
+        return 0;
+    return loop->team ? loop->team->count : 1;
+}
+
+int raddle_get_loop_stats(unsigned index, struct raddle_loop_stats *out)
+{
+    struct rdl_loop *loop = rdl_loop_current();
+    struct rdl_loop_counters *c;
+
+    if (!out)
+        return -EINVAL;
+    if (!loop)
+        return -EPERM;
+    if (index >= (loop->team ? loop->team->count : 1))
+        return -ENOENT;
+    c = loop->team ? &loop->team->loops[index]->counters : &loop->counters;
+    memset(out, 0, sizeof(*out));
+    out->switches = rdl_atomic_load_relaxed(&c->switches);
+    out->spawns = rdl_atomic_load_relaxed(&c->spawns);
+    out->steals = rdl_atomic_load_relaxed(&c->steals);
+    out->wakes_sent = rdl_atomic_load_relaxed(&c->wakes_sent);
+    out->parks = rdl_atomic_load_relaxed(&c->parks);
+    out->polls = rdl_atomic_load_relaxed(&c->polls);
+    out->completions = rdl_atomic_load_relaxed(&c->completions);
+    out->timers = rdl_atomic_load_relaxed(&c->timers);
+    out->tasks = rdl_atomic_load_relaxed(&c->tasks);
+    return 0;
+}

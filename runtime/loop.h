@@ -1,0 +1,95 @@
+/*
+ * runtime/loop.h - the loop that a user holds: a scheduler's loop, the tasks it owns, its thread.
+ */
+#ifndef RDL_RUNTIME_LOOP_H
+#define RDL_RUNTIME_LOOP_H
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include <raddle/executor.h>
+#include <raddle/loop.h>
+#include <raddle/policy.h>
+
+#include "runtime/task.h"
+#include "sched/lock.h"
+#include "sched/loop.h"
+#include "sched/overflow.h"
+
+/* The default executor of a run, or of a loop that is alone: made on first use. */
+struct rdl_default_executor {
+    pthread_mutex_t lock;
+    raddle_executor *executor;
+    const struct raddle_executor_options *options;
+};
+
+enum rdl_loop_phase {
+    RDL_LOOP_NEW,
+    RDL_LOOP_RUNNING,
+    RDL_LOOP_STOPPED, /* bound to its thread, not running */
+    RDL_LOOP_CLOSING,
+};
+
+struct raddle_loop {
+    struct rdl_loop base;               /* first */
+    struct rdl_group root;              /* the tasks it owns: raddle_loop_spawn()'s */
+    struct rdl_group mains;             /* the task that it is run for, if any */
+    const struct raddle_policy *policy; /* by which it was made */
+    enum raddle_mobility mobility;      /* of tasks that don't say: never the default */
+    struct rdl_default_executor own_executor;
+    struct rdl_default_executor *executor; /* the run's, or its own */
+
+    bool of_run; /* made and ended by a raddle_run() */
+    struct rdl_lock lock;
+    enum rdl_loop_phase phase; /* under lock */
+    bool bound;                /* thread is set, the driver started. Under lock */
+    pthread_t thread;
+    struct rdl_overflow_thread signal_stack; /* while it runs */
+
+    struct raddle_loop *next, *prev; /* all loops of the process, under the registry's lock */
+};
+
+static inline struct raddle_loop *rdl_raddle_loop(struct rdl_loop *loop)
+{
+    return (struct raddle_loop *)(void *)loop;
+}
+
+/* A loop with this driver, which becomes its own; on failure the driver is the caller's. */
+int rdl_raddle_loop_create(struct rdl_driver *driver, const struct raddle_policy *policy,
+                           enum raddle_mobility mobility, struct raddle_loop **out);
+
+/* Enters the loop in the calling thread: bound, running. As raddle_loop_run_until_complete() fails.
+ */
+int rdl_raddle_loop_enter(struct raddle_loop *loop);
+void rdl_raddle_loop_leave(struct raddle_loop *loop);
+
+/* The entered loop's thread, which has nothing of its own to run any more: runs what was posted, then takes
+ * no more. */
+int rdl_raddle_loop_drain(struct raddle_loop *loop);
+
+/* Frees a loop that is not running and whose tasks have ended. */
+void rdl_raddle_loop_free(struct raddle_loop *loop);
+
+/* Runs fn(arg) as a task of the entered loop until it has ended, and returns its result. started:
+ * NULL, or told the task's handle before it runs. */
+int rdl_raddle_loop_main(struct raddle_loop *loop, raddle_task_fn *fn, void *arg,
+                         const struct raddle_spawn_site *site,
+                         void (*started)(raddle_task *main, void *arg), void *started_arg);
+
+/* Any thread: calls fn for each loop of the process; none is freed meanwhile. */
+void rdl_raddle_loop_for_each(void (*fn)(struct raddle_loop *loop, void *arg), void *arg);
+
+/* executor.c */
+void rdl_default_executor_init(struct rdl_default_executor *d,
+                               const struct raddle_executor_options *options);
+void rdl_default_executor_fini(struct rdl_default_executor *d);
+
+/* policy.c: the first function of that name in the chain of bases. */
+int rdl_policy_new_loop(const struct raddle_policy *policy,
+                        const struct raddle_loop_options *options, struct raddle_loop **out);
+void rdl_policy_loop_started(const struct raddle_policy *policy, struct raddle_loop *loop);
+void rdl_policy_loop_closed(const struct raddle_policy *policy, struct raddle_loop *loop);
+/* The calling thread's loop is gone, or another's. */
+void rdl_policy_forget_loop(const struct raddle_loop *loop);
+
+#endif

@@ -1,0 +1,33 @@
+/*
+ * runtime/monitor.h - a thread beside a run's loops: signals, and tasks that hold their loop for
+ * too long.
+ */
+#ifndef RDL_RUNTIME_MONITOR_H
+#define RDL_RUNTIME_MONITOR_H
+
+#include <stdint.h>
+
+#include <raddle/task.h>
+
+#include "sched/loop.h"
+
+struct rdl_monitor;
+
+struct rdl_monitor_options {
+    struct rdl_team *team;
+    bool sigint;     /* the first SIGINT cancels main */
+    bool sigquit;    /* SIGQUIT prints all tasks */
+    int64_t slow_ns; /* 0: don't watch */
+};
+
+/* Starts the thread; NULL in *out when there is nothing to monitor. Only one monitor of a process
+ * gets the signals: the first. */
+int rdl_monitor_start(const struct rdl_monitor_options *options, struct rdl_monitor **out);
+
+/* Any thread, once: whom SIGINT cancels. Takes a reference of its own. */
+void rdl_monitor_set_main(struct rdl_monitor *monitor, raddle_task *main);
+
+/* Waits for the thread and puts the signals' actions back. NULL does nothing. */
+void rdl_monitor_stop(struct rdl_monitor *monitor);
+
+#endif

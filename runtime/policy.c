@@ -1,0 +1,216 @@
+/*
+ * runtime/policy.c - policies: where drivers, loops and threads meet.
+ *
+ * A policy's functions may be NULL; the first in the chain of its bases is called then, with the
+ * policy that it belongs to. The chain ends in the built-in policy, whose functions are all set.
+ */
+#include <errno.h>
+#include <raddle/error.h>
+#include <raddle/policy.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "io/driver.h"
+#include "runtime/loop.h"
+#include "runtime/report.h"
+#include "sched/sys.h"
+
+/* The calling thread's loop, as raddle_set_loop() said: a policy's own record, like asyncio's. */
+static _Thread_local struct raddle_loop *thread_loop;
+
+static rdl_atomic(const struct raddle_policy *) process_policy;
+
+/* 0, or why there are no rings. */
+static int uring_error(void)
+{
+    struct rdl_uring_facts facts;
+
+    return rdl_uring_probe(&facts);
+}
+
+static int make_driver(const char *name, struct rdl_driver **out)
+{
+    if (!name)
+        name = uring_error() == 0 ? "uring" : "epoll";
+    if (strcmp(name, "uring") == 0)
+        return rdl_uring_create(out);
+    if (strcmp(name, "epoll") == 0)
+        return rdl_epoll_create(out);
+    return -EINVAL;
+}
+
+/* What RADDLE_POLICY asks for; NULL: nothing. Where the kernel denies io_uring, asking for it is
+ * not an error: the process runs on epoll and says so once. */
+static const char *wanted_driver(void)
+{
+    static rdl_atomic(bool) told;
+    const char *name = getenv("RADDLE_POLICY");
+
+    if (!name || !*name)
+        return NULL;
+    if (strcmp(name, "uring") == 0 && uring_error() < 0) {
+        if (!rdl_atomic_exchange_relaxed(&told, true))
+            rdl_report("RADDLE_POLICY=uring: %s; using epoll", raddle_strerror(uring_error()));
+        return "epoll";
+    }
+    return name;
+}
+
+static int builtin_new_loop(const struct raddle_policy *policy,
+                            const struct raddle_loop_options *options, raddle_loop **out)
+{
+    const char *name = options->driver ? options->driver : wanted_driver();
+    struct rdl_driver *driver;
+    int rc = make_driver(name, &driver);
+
+    /* A ring may still be refused, for want of locked memory, say. */
+    if (rc < 0 && rc != -EINVAL && !options->driver)
+        rc = rdl_epoll_create(&driver);
+    if (rc < 0)
+        return rc;
+    rc = rdl_raddle_loop_create(driver, policy, options->mobility, out);
+    if (rc < 0)
+        driver->ops->destroy(driver);
+    return rc;
+}
+
+static int builtin_get_loop(const struct raddle_policy *policy, raddle_loop **out)
+{
+    int rc;
+
+    (void)policy;
+    if (!thread_loop) {
+        if (rdl_sys_thread_id() != (int)getpid())
+            return -ENXIO;
+        rc = raddle_new_loop(&thread_loop);
+        if (rc < 0)
+            return rc;
+    }
+    *out = thread_loop;
+    return 0;
+}
+
+static int builtin_set_loop(const struct raddle_policy *policy, raddle_loop *loop)
+{
+    (void)policy;
+    thread_loop = loop;
+    return 0;
+}
+
+static void builtin_loop_event(const struct raddle_policy *policy, raddle_loop *loop)
+{
+    (void)policy;
+    (void)loop;
+}
+
+static const struct raddle_policy builtin = {
+    .name = "default",
+    .new_loop = builtin_new_loop,
+    .get_loop = builtin_get_loop,
+    .set_loop = builtin_set_loop,
+    .loop_started = builtin_loop_event,
+    .loop_closed = builtin_loop_event,
+};
+
+const struct raddle_policy *raddle_default_policy(void)
+{
+    return &builtin;
+}
+
+int raddle_set_policy(const struct raddle_policy *policy)
+{
+    const struct raddle_policy *p;
+    unsigned length = 0;
+
+    for (p = policy; p; p = p->base) {
+        for (unsigned i = 0; i < 4; i++)
+            if (p->reserved[i])
+                return -EINVAL;
+        if (++length > 64)
+            return -EINVAL;
+    }
+    rdl_atomic_store_release(&process_policy, policy);
+    return 0;
+}
+
+const struct raddle_policy *raddle_get_policy(void)
+{
+    const struct raddle_policy *policy = rdl_atomic_load_acquire(&process_policy);
+
+    return policy ? policy : &builtin;
+}
+
+/* The first policy from policy on whose function at this place is set. */
+#define NEAREST(policy, function)                                                                  \
+    while (!(policy)->function)                                                                    \
+    (policy) = (policy)->base ? (policy)->base : &builtin
+
+int rdl_policy_new_loop(const struct raddle_policy *policy,
+                        const struct raddle_loop_options *options, struct raddle_loop **out)
+{
+    const struct raddle_policy *p = policy;
+    int rc;
+
+    for (unsigned i = 0; i < 4; i++)
+        if (options->reserved[i])
+            return -EINVAL;
+    if ((unsigned)options->mobility > RADDLE_PINNED)
+        return -EINVAL;
+    NEAREST(p, new_loop);
+    rc = p->new_loop(p, options, out);
+    if (rc == 0)
+        (*out)->policy = policy;
+    return rc;
+}
+
+void rdl_policy_loop_started(const struct raddle_policy *policy, struct raddle_loop *loop)
+{
+    NEAREST(policy, loop_started);
+    policy->loop_started(policy, loop);
+}
+
+void rdl_policy_loop_closed(const struct raddle_policy *policy, struct raddle_loop *loop)
+{
+    NEAREST(policy, loop_closed);
+    policy->loop_closed(policy, loop);
+}
+
+void rdl_policy_forget_loop(const struct raddle_loop *loop)
+{
+    if (thread_loop == loop)
+        thread_loop = NULL;
+}
+
+int raddle_new_loop(raddle_loop **out)
+{
+    static const struct raddle_loop_options defaults;
+
+    return out ? rdl_policy_new_loop(raddle_get_policy(), &defaults, out) : -EINVAL;
+}
+
+int raddle_set_loop(raddle_loop *loop)
+{
+    const struct raddle_policy *policy = raddle_get_policy();
+
+    if (rdl_loop_current())
+        return -EBUSY;
+    NEAREST(policy, set_loop);
+    return policy->set_loop(policy, loop);
+}
+
+int raddle_get_loop(raddle_loop **out)
+{
+    raddle_loop *running;
+    const struct raddle_policy *policy = raddle_get_policy();
+
+    if (!out)
+        return -EINVAL;
+    running = raddle_running_loop();
+    if (running) {
+        *out = running;
+        return 0;
+    }
+    NEAREST(policy, get_loop);
+    return policy->get_loop(policy, out);
+}

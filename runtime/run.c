@@ -1,0 +1,199 @@
+/*
+ * runtime/run.c - raddle_run(): a team of loops, a thread for each, a main task, and the end of it
+ * all.
+ *
+ * The end, in order. The main task returns. Still on its loop, it cancels and waits for what was left on
+ * each loop, and waits for tasks that others have pinned to them. Then all loops are stopped; each runs what
+ * was posted to it, closes its inbox, so that later posts fail, and its thread is joined. At last the
+ * executor's threads are waited for and the loops freed.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <raddle/error.h>
+#include <raddle/executor.h>
+#include <raddle/run.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "runtime/cpus.h"
+#include "runtime/loop.h"
+#include "runtime/monitor.h"
+#include "runtime/report.h"
+#include "sched/sys.h"
+
+enum { MAX_LOOPS = 1024 };
+
+struct run {
+    struct rdl_team team;
+    struct raddle_loop **loops; /* team.count of them, NULL where none was made yet */
+    struct rdl_sleeper **sleepers;
+    pthread_t *threads; /* of loops 1 and up */
+    unsigned started;   /* threads */
+    struct rdl_default_executor executor;
+    struct rdl_monitor *monitor;
+    raddle_task_fn *fn;
+    void *arg;
+};
+
+/* Tasks on the team's loops, the caller's included. Exact when nobody starts or ends any. */
+static int64_t tasks_left(struct run *run)
+{
+    int64_t sum = 0;
+
+    for (unsigned i = 0; i < run->team.count; i++)
+        sum += rdl_atomic_load_relaxed(&run->team.loops[i]->counters.tasks);
+    return sum;
+}
+
+/* In the thread of a loop. */
+static void *loop_thread(void *arg)
+{
+    struct raddle_loop *loop = arg;
+    char name[16];
+    int rc;
+
+    snprintf(name, sizeof(name), "raddle-%u", loop->base.index);
+    pthread_setname_np(pthread_self(), name);
+    rc = rdl_raddle_loop_enter(loop);
+    if (rc == 0) {
+        rc = rdl_loop_run(&loop->base);
+        if (rc == 0)
+            rc = rdl_raddle_loop_drain(loop);
+        rdl_raddle_loop_leave(loop);
+    }
+    if (rc < 0)
+        rdl_report("loop %u has ended: %s", loop->base.index, raddle_strerror(rc));
+    return NULL;
+}
+
+static int make_loops(struct run *run, const struct raddle_run_options *options)
+{
+    const struct raddle_policy *policy = options->policy ? options->policy : raddle_get_policy();
+    struct raddle_loop_options loop_options = {.mobility = options->mobility};
+    unsigned count = run->team.count;
+
+    for (unsigned i = 0; i < count; i++) {
+        int rc = rdl_policy_new_loop(policy, &loop_options, &run->loops[i]);
+        if (rc < 0)
+            return rc;
+        run->team.loops[i] = &run->loops[i]->base;
+        run->sleepers[i] = &run->loops[i]->base.sleeper;
+        run->loops[i]->base.index = i;
+        run->loops[i]->of_run = true;
+        run->loops[i]->executor = &run->executor;
+        if (options->mobility)
+            run->loops[i]->mobility = options->mobility;
+    }
+    /* One loop has nobody to steal from it, and asyncio's order. */
+    for (unsigned i = 0; i < count && count > 1; i++)
+        run->loops[i]->base.team = &run->team;
+    rdl_idle_init(&run->team.idle, run->sleepers, count);
+    rdl_inject_init(&run->team.inject);
+    return 0;
+}
+
+static int run_main(void *arg)
+{
+    struct run *run = arg;
+    int rc = run->fn(run->arg);
+    struct raddle_scope shield;
+
+    raddle_scope_enter(&shield, RADDLE_NEVER, RADDLE_SHIELD);
+    for (unsigned i = 0; i < run->team.count; i++)
+        rdl_group_finish_root(&run->loops[i]->root, "the run has ended");
+    /* Tasks that groups of other runs have here: their owners wait for them, and so do we. */
+    while (tasks_left(run) > 1)
+        (void)!raddle_sleep(RADDLE_MS(1));
+    return raddle_scope_leave(&shield, rc);
+}
+
+static void started(raddle_task *main, void *arg)
+{
+    struct run *run = arg;
+
+    if (run->monitor)
+        rdl_monitor_set_main(run->monitor, main);
+}
+
+static void stop_threads(struct run *run)
+{
+    for (unsigned i = 1; i <= run->started; i++)
+        rdl_loop_stop(&run->loops[i]->base);
+    for (unsigned i = 1; i <= run->started; i++)
+        pthread_join(run->threads[i], NULL);
+}
+
+static int run_team(struct run *run, const struct raddle_run_options *options)
+{
+    static const struct raddle_spawn_site site = {"main", "raddle_run", 0};
+    struct rdl_monitor_options monitor = {
+        .team = &run->team,
+        .sigint = !(options->flags & RADDLE_RUN_NO_SIGINT),
+        .sigquit = options->flags & RADDLE_RUN_SIGQUIT,
+        .slow_ns = options->slow_ns,
+    };
+    int rc = rdl_raddle_loop_enter(run->loops[0]);
+
+    if (rc < 0)
+        return rc;
+    rc = rdl_monitor_start(&monitor, &run->monitor);
+    for (unsigned i = 1; i < run->team.count && rc == 0; i++) {
+        rc = rdl_sys_thread_create(&run->threads[i], 0, loop_thread, run->loops[i]);
+        if (rc == 0)
+            run->started = i;
+    }
+    if (rc == 0)
+        rc = rdl_raddle_loop_main(run->loops[0], run_main, run, &site, started, run);
+    rdl_monitor_stop(run->monitor);
+    stop_threads(run);
+    (void)rdl_raddle_loop_drain(run->loops[0]);
+    rdl_raddle_loop_leave(run->loops[0]);
+    return rc;
+}
+
+static int check_options(const struct raddle_run_options *options)
+{
+    for (unsigned i = 0; i < 4; i++)
+        if (options->reserved[i])
+            return -EINVAL;
+    if (options->loops > MAX_LOOPS || (unsigned)options->mobility > RADDLE_PINNED ||
+        options->flags & ~(unsigned)(RADDLE_RUN_NO_SIGINT | RADDLE_RUN_SIGQUIT) ||
+        options->slow_ns < 0)
+        return -EINVAL;
+    return 0;
+}
+
+int raddle_run(raddle_task_fn *main_fn, void *arg, const struct raddle_run_options *options)
+{
+    static const struct raddle_run_options defaults;
+    struct run run = {.fn = main_fn, .arg = arg};
+    unsigned count;
+    int rc = -ENOMEM;
+
+    if (!options)
+        options = &defaults;
+    if (!main_fn || check_options(options) < 0)
+        return -EINVAL;
+    if (rdl_loop_current())
+        return -EBUSY;
+    count = options->loops ? options->loops : rdl_cpus_allowed();
+    run.team.count = count < MAX_LOOPS ? count : MAX_LOOPS;
+    run.loops = rdl_sys_calloc(count, sizeof(*run.loops));
+    run.team.loops = rdl_sys_calloc(count, sizeof(*run.team.loops));
+    run.sleepers = rdl_sys_calloc(count, sizeof(*run.sleepers));
+    run.threads = rdl_sys_calloc(count, sizeof(*run.threads));
+    rdl_default_executor_init(&run.executor, options->executor);
+    if (run.loops && run.team.loops && run.sleepers && run.threads)
+        rc = make_loops(&run, options);
+    if (rc == 0)
+        rc = run_team(&run, options);
+
+    rdl_default_executor_fini(&run.executor);
+    for (unsigned i = 0; run.loops && i < count && run.loops[i]; i++)
+        rdl_raddle_loop_free(run.loops[i]);
+    rdl_sys_free(run.threads);
+    rdl_sys_free(run.sleepers);
+    rdl_sys_free(run.team.loops);
+    rdl_sys_free(run.loops);
+    return rc;
+}

@@ -1,0 +1,97 @@
+/*
+ * runtime/scope.c - the public face of scopes: entering, leaving, asking. The rules are in
+ * sched/cancel.c, cancelling in runtime/tree.c.
+ */
+#include <errno.h>
+#include <raddle/scope.h>
+
+#include "runtime/task.h"
+#include "sched/loop.h"
+
+static struct rdl_scope *of(struct raddle_scope *scope)
+{
+    return (struct rdl_scope *)(void *)scope;
+}
+
+void raddle_scope_enter(struct raddle_scope *scope, raddle_time deadline, unsigned flags)
+{
+    struct rdl_fiber *self = rdl_fiber_self();
+
+    rdl_check(self, "raddle_scope_enter: outside a task");
+    rdl_check(!(flags & ~(unsigned)(RADDLE_SHIELD | RADDLE_QUIET)),
+              "raddle_scope_enter: bad flags");
+    rdl_scope_enter(self, of(scope), self->scope, deadline ? deadline : RADDLE_NEVER, flags);
+}
+
+/* What cancels from outside of scope, or NULL. */
+static struct rdl_scope *outer_canceller(struct rdl_scope *scope)
+{
+    if (scope->flags & RADDLE_SHIELD)
+        return NULL;
+    return rdl_scope_canceller(scope->parent, rdl_loop_now(rdl_loop_current()));
+}
+
+static enum rdl_scope_state state_of(struct rdl_scope *scope)
+{
+    enum rdl_scope_state state = (enum rdl_scope_state)rdl_atomic_load_acquire(&scope->state);
+
+    if (state == RDL_SCOPE_OPEN && scope->deadline_ns != RADDLE_NEVER &&
+        scope->deadline_ns <= rdl_loop_now(rdl_loop_current()))
+        state = RDL_SCOPE_EXPIRED;
+    return state;
+}
+
+bool rdl_scope_overrun(struct rdl_scope *scope)
+{
+    return state_of(scope) == RDL_SCOPE_EXPIRED || outer_canceller(scope);
+}
+
+int raddle_scope_leave(struct raddle_scope *scope, int rc)
+{
+    struct rdl_fiber *self = rdl_fiber_self();
+    struct rdl_scope *s = of(scope);
+
+    rdl_check(self && s->fiber == self && self->scope == s,
+              "raddle_scope_leave: not the innermost scope of this task");
+    if (rc == -ECANCELED && !outer_canceller(s)) {
+        enum rdl_scope_state state = state_of(s);
+        if (state == RDL_SCOPE_CANCELLED)
+            rc = 0;
+        else if (state == RDL_SCOPE_EXPIRED)
+            rc = s->flags & RADDLE_QUIET ? 0 : -ETIMEDOUT;
+    }
+    rdl_scope_leave(self, s);
+    return rc;
+}
+
+bool raddle_scope_cancelled(const struct raddle_scope *scope)
+{
+    return rdl_atomic_load_acquire(&of((struct raddle_scope *)(uintptr_t)scope)->state) !=
+           RDL_SCOPE_OPEN;
+}
+
+static struct rdl_scope *canceller_of_self(void)
+{
+    struct rdl_fiber *self = rdl_fiber_self();
+
+    return self ? rdl_scope_canceller(self->scope, rdl_loop_now(rdl_loop_current())) : NULL;
+}
+
+bool raddle_cancelled(void)
+{
+    return canceller_of_self() != NULL;
+}
+
+const char *raddle_cancel_reason(void)
+{
+    struct rdl_scope *scope = canceller_of_self();
+
+    return scope ? rdl_atomic_load_relaxed(&scope->reason) : NULL;
+}
+
+raddle_time raddle_effective_deadline(void)
+{
+    struct rdl_fiber *self = rdl_fiber_self();
+
+    return self ? self->nearest_ns : RADDLE_NEVER;
+}

@@ -1,0 +1,326 @@
+/*
+ * runtime/task.c - tasks: spawned, run, ended; and the handles by which others watch them.
+ *
+ * A handle outlives its task. Its lock decides between the task that ends (task becomes NULL,
+ * outcome is set, joiners are woken one by one) and those who join, cancel or ask. A joiner's node
+ * lies in the joiner's frame: the ending task takes it off the list and copies its ticket under the
+ * lock, and a joiner that gives up takes itself off under the same lock.
+ */
+#define _GNU_SOURCE
+#include <errno.h>
+#include <raddle/error.h>
+#include <raddle/task.h>
+#include <raddle/time.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "runtime/loop.h"
+#include "runtime/task.h"
+#include "sched/loop.h"
+#include "sched/sys.h"
+
+struct rdl_task *rdl_task_self(void)
+{
+    return (struct rdl_task *)(void *)rdl_fiber_self();
+}
+
+/* Handles. */
+
+static struct raddle_task *make_handle(struct rdl_task *task)
+{
+    struct raddle_task *handle = rdl_sys_malloc(sizeof(*handle));
+
+    if (!handle)
+        return NULL;
+    memset(handle, 0, sizeof(*handle));
+    rdl_atomic_init(&handle->references, 1); /* the task's own */
+    handle->task = task;
+    strncpy(handle->name, task->name, sizeof(handle->name) - 1);
+    return handle;
+}
+
+raddle_task *raddle_task_ref(raddle_task *task)
+{
+    rdl_atomic_fetch_add_relaxed(&task->references, 1);
+    return task;
+}
+
+void raddle_task_unref(raddle_task *task)
+{
+    /* acq_rel: what others did with it comes before the free. */
+    if (task && rdl_atomic_fetch_sub_acq_rel(&task->references, 1) == 1)
+        rdl_sys_free(task);
+}
+
+raddle_task *raddle_self(void)
+{
+    struct rdl_task *self = rdl_task_self();
+
+    if (!self)
+        return NULL;
+    if (!rdl_atomic_load_relaxed(&self->handle))
+        rdl_atomic_store_relaxed(&self->handle, make_handle(self));
+    return rdl_atomic_load_relaxed(&self->handle);
+}
+
+const char *raddle_task_name(const raddle_task *task)
+{
+    return task ? task->name : "";
+}
+
+/* The life of a task. */
+
+static void tell_joiners(struct rdl_task *self, const struct raddle_outcome *outcome)
+{
+    struct raddle_task *handle = rdl_atomic_load_relaxed(&self->handle);
+
+    if (!handle)
+        return;
+    rdl_lock_acquire(&handle->lock);
+    handle->task = NULL;
+    handle->outcome = *outcome;
+    while (handle->joiners) {
+        struct rdl_joiner *joiner = handle->joiners;
+        struct rdl_ticket ticket = joiner->ticket;
+        handle->joiners = joiner->next;
+        joiner->linked = false;
+        rdl_lock_release(&handle->lock);
+        (void)rdl_fiber_fire(ticket, 0);
+        rdl_lock_acquire(&handle->lock);
+    }
+    rdl_lock_release(&handle->lock);
+    raddle_task_unref(handle);
+}
+
+static void task_main(struct rdl_fiber *fiber)
+{
+    struct rdl_task *self = (struct rdl_task *)(void *)fiber;
+    struct raddle_outcome outcome = {.rc = self->fn(self->arg)};
+
+    rdl_check(fiber->scope == &self->root, "a task returned without leaving a scope or a group");
+    if (outcome.rc >= 0)
+        outcome.kind = RADDLE_OK;
+    else if (outcome.rc == -ECANCELED && raddle_cancelled())
+        outcome.kind = RADDLE_CANCELLED;
+    else
+        outcome = (struct raddle_outcome){RADDLE_FAILED, rdl_outcome_rc(outcome.rc)};
+    if (self->stops)
+        (void)rdl_fiber_move(fiber, self->stops); /* it is open for as long as we are */
+    rdl_group_child_ended(self, &outcome);
+    tell_joiners(self, &outcome);
+    rdl_group_unlink(self);
+    if (self->stops)
+        self->stops->stop = true;
+}
+
+static int check_options(const struct raddle_spawn_options *options)
+{
+    for (unsigned i = 0; i < 4; i++)
+        if (options->reserved[i])
+            return -EINVAL;
+    return (unsigned)options->mobility <= RADDLE_PINNED ? 0 : -EINVAL;
+}
+
+/* A name that was given is copied; the function's is static. */
+static void name_task(struct rdl_task *task, const struct raddle_spawn_options *options,
+                      const struct raddle_spawn_site *site)
+{
+    size_t length;
+
+    if (!options->name) {
+        task->name = site ? site->function : "?";
+        return;
+    }
+    length = strnlen(options->name, sizeof(task->name_copy) - 1);
+    memcpy(task->name_copy, options->name, length);
+    task->name_copy[length] = 0;
+    task->name = task->name_copy;
+}
+
+int rdl_task_spawn(const struct rdl_spawn *spawn, raddle_task **out)
+{
+    static const struct raddle_spawn_options defaults;
+    const struct raddle_spawn_options *options = spawn->options ? spawn->options : &defaults;
+    struct rdl_loop *here = rdl_loop_current();
+    struct rdl_loop *there = options->loop ? &options->loop->base : here;
+    struct rdl_stack_cache *cache = here ? &here->stacks : NULL;
+    struct raddle_task *handle = NULL;
+    struct rdl_fiber *fiber;
+    struct rdl_task *task;
+    int rc = 0;
+
+    if (!spawn->group || !spawn->fn || (spawn->options && check_options(options) < 0))
+        return -EINVAL;
+    if (!there)
+        return -EPERM;
+    rc = rdl_fiber_create(cache, sizeof(*task), offsetof(struct rdl_task, name_copy),
+                          options->stack_bytes, task_main, &fiber);
+    if (rc < 0)
+        return rc;
+
+    task = (struct rdl_task *)(void *)fiber;
+    task->fn = spawn->fn;
+    task->arg = spawn->arg;
+    task->site = spawn->site;
+    task->context = spawn->context;
+    task->stops = spawn->stops;
+    name_task(task, options, spawn->site);
+    fiber->home = there;
+    fiber->quiet = spawn->quiet;
+    fiber->mobility = (uint8_t)(options->loop       ? RADDLE_PINNED
+                                : options->mobility ? options->mobility
+                                                    : rdl_raddle_loop(there)->mobility);
+    if (out) {
+        handle = make_handle(task);
+        if (!handle) {
+            rdl_fiber_discard(cache, fiber);
+            return -ENOMEM;
+        }
+        rdl_atomic_init(&task->handle, raddle_task_ref(handle)); /* the task's, and the caller's */
+    }
+    rdl_scope_enter(fiber, &task->root, &spawn->group->scope, RADDLE_NEVER, 0);
+    if (!rdl_group_link(spawn->group, task)) {
+        rc = RADDLE_ESHUTDOWN;
+        goto discard;
+    }
+    if (there == here) {
+        rdl_loop_start(here, fiber);
+    } else if (!rdl_loop_post(there, &fiber->run)) {
+        rdl_group_unlink(task);
+        rc = RADDLE_ESHUTDOWN;
+        goto discard;
+    }
+    /* The task may have ended by now; the handle has the caller's reference. */
+    if (out)
+        *out = handle;
+    return 0;
+discard:
+    if (handle)
+        rdl_sys_free(handle);
+    rdl_fiber_discard(cache, fiber);
+    return rc;
+}
+
+int raddle_spawn_at(struct raddle_group *group, raddle_task **out, raddle_task_fn *fn, void *arg,
+                    const struct raddle_spawn_options *options,
+                    const struct raddle_spawn_site *site)
+{
+    struct rdl_spawn spawn = {
+        .group = (struct rdl_group *)(void *)group,
+        .fn = fn,
+        .arg = arg,
+        .options = options,
+        .site = site,
+    };
+
+    return rdl_task_spawn(&spawn, out);
+}
+
+/* Watching. */
+
+static void take_off(struct raddle_task *handle, struct rdl_joiner *joiner)
+{
+    struct rdl_joiner **link = &handle->joiners;
+
+    while (*link != joiner)
+        link = &(*link)->next;
+    *link = joiner->next;
+    joiner->linked = false;
+}
+
+/* Is task the caller, or does it wait, in some group of its own, for the caller to end? */
+static bool would_deadlock(const struct raddle_task *handle, const struct rdl_task *self)
+{
+    while (self) {
+        if (rdl_atomic_load_relaxed(&self->handle) == handle)
+            return true;
+        self = self->group->owner;
+    }
+    return false;
+}
+
+int raddle_join(raddle_task *handle, struct raddle_outcome *outcome)
+{
+    struct rdl_task *self = rdl_task_self();
+    struct rdl_joiner joiner = {.linked = false};
+    int rc;
+
+    if (!handle)
+        return -EINVAL;
+    if (!self)
+        return -EPERM;
+    if (would_deadlock(handle, self))
+        return -EDEADLK;
+    rc = rdl_cancel_check(&self->fiber);
+    if (rc < 0)
+        return rc;
+    rdl_lock_acquire(&handle->lock);
+    while (handle->task) {
+        if (rc < 0) {
+            rdl_lock_release(&handle->lock);
+            return rc;
+        }
+        joiner.ticket = rdl_fiber_arm(&self->fiber, RDL_PARK_CANCELLABLE);
+        joiner.next = handle->joiners;
+        joiner.linked = true;
+        handle->joiners = &joiner;
+        rdl_lock_release(&handle->lock);
+        (void)rdl_fiber_park(&self->fiber, RDL_PARK_CANCELLABLE, "the end of a task",
+                             (uint64_t)(uintptr_t)handle);
+        rc = rdl_cancel_check(&self->fiber);
+        rdl_lock_acquire(&handle->lock);
+        if (joiner.linked)
+            take_off(handle, &joiner);
+    }
+    /* It has ended, which wins against a cancellation that came meanwhile. */
+    if (outcome)
+        *outcome = handle->outcome;
+    rdl_lock_release(&handle->lock);
+    return 0;
+}
+
+int raddle_outcome_of(raddle_task *handle, struct raddle_outcome *outcome)
+{
+    int rc = -EINPROGRESS;
+
+    if (!handle || !outcome)
+        return -EINVAL;
+    rdl_lock_acquire(&handle->lock);
+    if (!handle->task) {
+        *outcome = handle->outcome;
+        rc = 0;
+    }
+    rdl_lock_release(&handle->lock);
+    return rc;
+}
+
+int raddle_task_cancel(raddle_task *handle, const char *reason)
+{
+    struct rdl_task *task;
+
+    if (!handle)
+        return -EINVAL;
+    rdl_lock_acquire(&handle->lock);
+    task = handle->task;
+    if (task)
+        rdl_task_pin(task);
+    rdl_lock_release(&handle->lock);
+    if (!task)
+        return -EALREADY;
+    rdl_scope_cancel_tree(&task->root, reason);
+    rdl_task_unpin(task);
+    return 0;
+}
+
+int raddle_move_to(raddle_loop *loop)
+{
+    struct rdl_fiber *self = rdl_fiber_self();
+    int rc;
+
+    if (!self)
+        return -EPERM;
+    if (!loop)
+        return -EINVAL;
+    rc = rdl_cancel_check(self);
+    return rc < 0 ? rc : rdl_fiber_move(self, &loop->base);
+}

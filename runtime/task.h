@@ -1,0 +1,159 @@
+/*
+ * runtime/task.h - tasks, their groups and their handles, as the runtime sees them.
+ *
+ * A task's control block lies at the top of its stack and goes with it. Its handle is a small
+ * record of its own, made only when somebody asks for one, that outlives the task.
+ *
+ * Locks, in the order in which they may be nested: a handle's, a task's tree, a group's. None is
+ * held across a wake, a suspension or a system call.
+ */
+#ifndef RDL_RUNTIME_TASK_H
+#define RDL_RUNTIME_TASK_H
+
+#include <assert.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <raddle/error.h>
+#include <raddle/group.h>
+#include <raddle/scope.h>
+#include <raddle/task.h>
+
+#include "sched/cancel.h"
+#include "sched/fiber.h"
+#include "sched/lock.h"
+#include "sched/wait.h"
+
+enum { RDL_TASK_NAME_BYTES = 32 };
+
+struct rdl_task;
+
+/* What struct raddle_group holds. */
+struct rdl_group {
+    struct rdl_scope scope;
+    char pad[sizeof(struct raddle_scope) - sizeof(struct rdl_scope)];
+
+    struct rdl_lock lock;
+    uint8_t mode;         /* enum raddle_group_mode */
+    uint8_t open;         /* OPEN_MARK while children may be spawned; under lock */
+    bool poked;           /* a canceller has been here: a child spawned now must look. Under lock */
+    bool failed;          /* first_rc is a failure. Under lock */
+    bool succeeded;       /* RADDLE_FIRST_OK: first_rc is a success. Under lock */
+    bool reports;         /* failures are nobody's result, and are reported */
+    bool ended_cancelled; /* some child ended cancelled. Under lock */
+    int first_rc;         /* under lock */
+    struct rdl_task *owner;  /* whose scope this is; NULL: a root, which a loop owns */
+    struct rdl_group *outer; /* the owner's next open group, under the owner's tree lock */
+    struct rdl_task *first;  /* children, in spawn order, under lock */
+    struct rdl_task *last;
+    size_t live;              /* how many: under lock */
+    struct rdl_ticket closer; /* whom the last child wakes; wait NULL: nobody. Under lock */
+};
+
+static_assert(sizeof(struct rdl_scope) <= sizeof(struct raddle_scope),
+              "fits what users compile in");
+static_assert(sizeof(struct rdl_group) <= sizeof(struct raddle_group),
+              "fits what users compile in");
+
+struct rdl_task {
+    struct rdl_fiber fiber; /* first */
+    struct rdl_scope root;
+
+    /* In the group, under its lock. */
+    struct rdl_group *group;
+    struct rdl_task *next, *prev;
+    uint32_t pins;          /* walkers (runtime/tree.c) that stand on this task: it may not go */
+    struct rdl_ticket exit; /* the task, waiting for the last pin; wait NULL: it isn't */
+
+    struct rdl_lock tree;
+    struct rdl_group *groups; /* the open ones, innermost first, under tree */
+
+    raddle_task_fn *fn;
+    void *arg;
+    /* NULL until somebody wants one. Set by the task, or before it starts; compared by others. */
+    rdl_atomic(struct raddle_task *) handle;
+    const struct raddle_spawn_site *site;
+    void *context;          /* of the server that accepted its connection */
+    struct rdl_loop *stops; /* a main task: the loop that runs for it, on which it ends */
+    const char *name;       /* never NULL */
+    char name_copy[RDL_TASK_NAME_BYTES]; /* last: not zeroed */
+};
+
+/* A joiner, in its own frame; linked under the handle's lock. */
+struct rdl_joiner {
+    struct rdl_joiner *next;
+    struct rdl_ticket ticket;
+    bool linked;
+};
+
+struct raddle_task {
+    rdl_atomic(uint32_t) references;
+    struct rdl_lock lock;
+    struct rdl_task *task; /* NULL when it has ended. Under lock */
+    struct raddle_outcome outcome;
+    struct rdl_joiner *joiners;
+    char name[RDL_TASK_NAME_BYTES];
+};
+
+/* The running task; NULL outside of one. */
+struct rdl_task *rdl_task_self(void);
+
+/* What spawning takes, from wherever. */
+struct rdl_spawn {
+    struct rdl_group *group;
+    raddle_task_fn *fn;
+    void *arg;
+    const struct raddle_spawn_options *options; /* checked by the callee; may be NULL */
+    const struct raddle_spawn_site *site;
+    void *context;
+    bool quiet;
+    struct rdl_loop *stops;
+};
+
+int rdl_task_spawn(const struct rdl_spawn *spawn, raddle_task **out);
+
+/* Groups that belong to a loop or a run rather than to a task. */
+void rdl_group_init_root(struct rdl_group *group);
+
+/* In a task: no more children, those there are cancelled, and waited for. */
+void rdl_group_finish_root(struct rdl_group *group, const char *reason);
+
+/* A child links itself in and out (runtime/group.c). link: false when the group is closed. */
+bool rdl_group_link(struct rdl_group *group, struct rdl_task *child);
+void rdl_group_child_ended(struct rdl_task *child, const struct raddle_outcome *outcome);
+void rdl_group_unlink(struct rdl_task *child);
+
+/* Any thread, while task can't end: keeps it from ending until the unpin. */
+void rdl_task_pin(struct rdl_task *task);
+void rdl_task_unpin(struct rdl_task *task);
+
+/* What a failure is to be called: -ECANCELED of what nobody has cancelled is RADDLE_ESTRAY. */
+static inline int rdl_outcome_rc(int rc)
+{
+    return rc == -ECANCELED ? RADDLE_ESTRAY : rc;
+}
+
+/* Cancels what lies inside scope, which is entered. */
+void rdl_scope_cancel_tree(struct rdl_scope *scope, const char *reason);
+void rdl_group_cancel_root(struct rdl_group *group, const char *reason);
+
+/* The task that entered it: is scope past its deadline, or cancelled from outside of it? */
+bool rdl_scope_overrun(struct rdl_scope *scope);
+
+/* Any thread: visits every task below a root group, parents first; each is kept from ending while
+ * it is visited. depth counts from 0. */
+void rdl_tree_visit(struct rdl_group *root,
+                    void (*visit)(struct rdl_task *, unsigned depth, void *), void *arg);
+
+/* Stops the process: what only a bug in the caller can do. */
+_Noreturn void rdl_die(const char *what);
+
+#define rdl_check(condition, what)                                                                 \
+    do {                                                                                           \
+        if (__builtin_expect(!(condition), 0))                                                     \
+            rdl_die(what);                                                                         \
+    } while (0)
+
+#endif

@@ -1,0 +1,104 @@
+/*
+ * sched/cancel.c - whether a task is cancelled.
+ *
+ * Cancelling is push and pull. The canceller marks one scope, then pokes every task inside it
+ * (runtime/tree.c), which costs what there is to cancel. A task that was poked finds out for itself
+ * whether, and by whom, it is cancelled: it walks its scopes outwards up to the nearest shield. So
+ * a poke may be late, early or for nothing, and the truth is only ever read in one place, by its
+ * owner.
+ *
+ * Deadlines need no poke: a task that parks arms a timer for the nearest deadline around it, its
+ * parents' included, and one that doesn't park compares with the loop's clock.
+ *
+ * Lifetime. The walk crosses from a task's root scope to the scope of the group that owns it. That
+ * scope lies in another task's frame, and stays until the group is closed, which waits for this
+ * task. parent, deadline_ns and flags are set before the scope can be reached and never change.
+ * state goes from open to one other value once: whoever comes first says why.
+ */
+#include "sched/cancel.h"
+
+#include <errno.h>
+#include <raddle/scope.h>
+#include <stddef.h>
+
+#include "sched/fiber.h"
+#include "sched/loop.h"
+
+static int64_t nearer(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
+void rdl_scope_enter(struct rdl_fiber *self, struct rdl_scope *scope, struct rdl_scope *parent,
+                     int64_t deadline_ns, uint32_t flags)
+{
+    bool root = self->scope == NULL;
+    bool shield = flags & RADDLE_SHIELD;
+
+    scope->parent = parent;
+    scope->fiber = self;
+    scope->deadline_ns = deadline_ns;
+    scope->nearest_ns = shield || !parent ? deadline_ns : nearer(deadline_ns, parent->nearest_ns);
+    scope->depth = root ? 1 : parent->depth + 1;
+    scope->shield_depth = shield ? scope->depth : root ? 0 : parent->shield_depth;
+    scope->flags = flags;
+    rdl_atomic_init(&scope->state, RDL_SCOPE_OPEN);
+    rdl_atomic_init(&scope->reason, NULL);
+    scope->raddle_reserved = NULL;
+
+    self->scope = scope;
+    self->nearest_ns = scope->nearest_ns;
+    /* Read by cancellers while the wait is armed or parked: see sched/wait.c. */
+    rdl_atomic_store_relaxed(&self->stack->wait.shield_depth, scope->shield_depth);
+}
+
+void rdl_scope_leave(struct rdl_fiber *self, struct rdl_scope *scope)
+{
+    struct rdl_scope *outer = scope->parent;
+
+    scope->fiber = NULL;
+    self->scope = outer;
+    self->nearest_ns = outer->nearest_ns;
+    rdl_atomic_store_relaxed(&self->stack->wait.shield_depth, outer->shield_depth);
+    /* What a shield held off has to be seen now. By an exchange, as wherever poked becomes 1: a plain
+     * store would hide a canceller's 1 from the look that has to acquire it (sched/wait.c). */
+    if (scope->flags & RADDLE_SHIELD)
+        (void)rdl_atomic_exchange_relaxed(&self->stack->wait.poked, 1u);
+}
+
+void rdl_scope_mark(struct rdl_scope *scope, enum rdl_scope_state state, const char *reason)
+{
+    uint32_t open = RDL_SCOPE_OPEN;
+
+    /* release pairs with the acquire in rdl_scope_canceller(): who sees the state sees the cause.
+     * The reason is stored first, and the first to come keeps it. */
+    const char *none = NULL;
+    (void)rdl_atomic_cas_release(&scope->reason, &none, reason);
+    (void)rdl_atomic_cas_release(&scope->state, &open, state);
+}
+
+struct rdl_scope *rdl_scope_canceller(struct rdl_scope *scope, int64_t now_ns)
+{
+    for (; scope; scope = scope->parent) {
+        if (rdl_atomic_load_acquire(&scope->state) != RDL_SCOPE_OPEN)
+            return scope;
+        if (scope->deadline_ns <= now_ns) {
+            rdl_scope_mark(scope, RDL_SCOPE_EXPIRED, "deadline");
+            return scope;
+        }
+        if (scope->flags & RADDLE_SHIELD)
+            break;
+    }
+    return NULL;
+}
+
+int rdl_cancel_look(struct rdl_fiber *self)
+{
+    /* acquire: see [C] in sched/wait.c. */
+    (void)rdl_atomic_exchange_acquire(&self->stack->wait.poked, 0u);
+    if (!rdl_scope_canceller(self->scope, rdl_loop_now(rdl_loop_current())))
+        return 0;
+    /* Every later look is slow, too, as long as it lasts. */
+    (void)rdl_atomic_exchange_relaxed(&self->stack->wait.poked, 1u);
+    return -ECANCELED;
+}

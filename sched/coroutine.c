@@ -1,0 +1,194 @@
+/*
+ * sched/coroutine.c - making, switching and ending coroutines, with every tool told.
+ *
+ * The context. A suspended coroutine's sp points at words of its own stack that say where it goes
+ * on: see switch_x86_64.S and switch_aarch64.S, which describe them and must agree with prepare()
+ * and rdl_coroutine_frames() here.
+ *
+ * What the tools must be told, and when:
+ *
+ *     tool       at init             right before a switch     right after landing    at fini
+ *     ASan       -                   start_switch_fiber        finish_switch_fiber    unpoison
+ *     LSan       root region         -                         -                      root region
+ *     TSan       create_fiber        switch_to_fiber           -                      destroy_fiber
+ *     Valgrind   register            -                         -                      deregister
+ *
+ * A coroutine's first landing is in its entry function, and its last start_switch_fiber passes NULL,
+ * so that its fake stack is freed. LSan scans the stacks of threads only: what only a parked
+ * coroutine points to would be reported as lost, so each live stack is a root. Not the slab: guards
+ * can't be read, and free stacks would hide real leaks. The fake stack of a parked coroutine
+ * (detect_stack_use_after_return) can't be made one, so a check while tasks are parked may report
+ * what only a local variable points to whose address was taken.
+ *
+ * TSan keeps a shadow call stack per fibre: switch_to_fiber and the switch itself are in one function,
+ * so that every function's exit is counted where its entry was.
+ */
+#define _GNU_SOURCE
+#include "sched/coroutine.h"
+
+#include <assert.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#if RDL_ASAN
+#include <pthread.h>
+#endif
+
+#include "sched/atomic.h"
+#include "sched/switch.h"
+
+#if !RDL_ASAN && !RDL_TSAN
+_Static_assert(sizeof(struct rdl_coroutine) <= 32, "part of every task");
+#endif
+
+#if RDL_VALGRIND
+
+enum { UNKNOWN, NATIVE, VALGRIND };
+
+static bool under_valgrind(void)
+{
+    /* Asked once, as the question costs a few instructions. Racing threads write the same value. */
+    static rdl_atomic(int) answer;
+    int known = rdl_atomic_load_relaxed(&answer);
+
+    if (known == UNKNOWN) {
+        known = RUNNING_ON_VALGRIND ? VALGRIND : NATIVE;
+        rdl_atomic_store_relaxed(&answer, known);
+    }
+    return known == VALGRIND;
+}
+
+#endif
+
+#if RDL_ASAN
+
+/* The function to run, kept at the very top of the stack until it is called. */
+struct first_call {
+    rdl_coroutine_fn *fn;
+    void *arg;
+};
+
+static void land_first(void *arg)
+{
+    struct first_call call = *(struct first_call *)arg;
+
+    __sanitizer_finish_switch_fiber(NULL, NULL, NULL);
+    call.fn(call.arg);
+    abort();
+}
+
+#endif
+
+void rdl_coroutine_init(struct rdl_coroutine *co, char *low, char *top, rdl_coroutine_fn *fn,
+                        void *arg)
+{
+    assert(((uintptr_t)top & 15) == 0 && low < top);
+    *co = (struct rdl_coroutine){.low = low, .top = top};
+#if RDL_ASAN
+    top -= sizeof(struct first_call);
+    *(struct first_call *)(void *)top = (struct first_call){.fn = fn, .arg = arg};
+    arg = top;
+    fn = land_first;
+    __lsan_register_root_region(co->low, (size_t)(co->top - co->low));
+#endif
+#if RDL_TSAN
+    co->fiber = __tsan_create_fiber(0);
+#endif
+#if RDL_VALGRIND
+    if (under_valgrind())
+        co->valgrind_id = VALGRIND_STACK_REGISTER(low, co->top - 1);
+#endif
+    co->sp = rdl_switch_prepare(top, fn, arg);
+}
+
+void rdl_coroutine_fini(struct rdl_coroutine *co)
+{
+#if RDL_ASAN
+    if (co->low) {
+        __lsan_unregister_root_region(co->low, (size_t)(co->top - co->low));
+        __asan_unpoison_memory_region(co->low, (size_t)(co->top - co->low));
+    }
+#endif
+#if RDL_TSAN
+    if (co->fiber)
+        __tsan_destroy_fiber(co->fiber);
+#endif
+#if RDL_VALGRIND
+    if (co->low && under_valgrind())
+        VALGRIND_STACK_DEREGISTER(co->valgrind_id);
+#endif
+    memset(co, 0, sizeof *co);
+}
+
+void rdl_coroutine_init_thread(struct rdl_coroutine *co)
+{
+    *co = (struct rdl_coroutine){.sp = NULL};
+#if RDL_ASAN
+    /* ASan wants to know where the stack is that it comes back to. */
+    pthread_attr_t attributes;
+
+    if (pthread_getattr_np(pthread_self(), &attributes) == 0) {
+        void *low = NULL;
+        size_t bytes = 0;
+
+        if (pthread_attr_getstack(&attributes, &low, &bytes) == 0) {
+            co->low = low;
+            co->top = co->low + bytes;
+        }
+        pthread_attr_destroy(&attributes);
+    }
+#endif
+#if RDL_TSAN
+    co->fiber = __tsan_get_current_fiber();
+#endif
+}
+
+void rdl_coroutine_fini_thread(struct rdl_coroutine *co)
+{
+    /* The thread's stack and fibre belong to the thread. */
+    memset(co, 0, sizeof *co);
+}
+
+#if RDL_COROUTINE_INLINE
+
+__attribute__((noinline)) void rdl_coroutine_switch(struct rdl_coroutine *from,
+                                                    struct rdl_coroutine *to)
+{
+    rdl_coroutine_switch_inline(from, to);
+}
+
+#else
+
+__attribute__((noinline)) void rdl_coroutine_switch(struct rdl_coroutine *from,
+                                                    struct rdl_coroutine *to)
+{
+#if RDL_ASAN
+    __sanitizer_start_switch_fiber(&from->fake_stack, to->low, (size_t)(to->top - to->low));
+#endif
+#if RDL_TSAN
+    __tsan_switch_to_fiber(to->fiber, 0);
+#endif
+    rdl_switch_stacks(&from->sp, to->sp);
+#if RDL_ASAN
+    __sanitizer_finish_switch_fiber(from->fake_stack, NULL, NULL);
+#endif
+}
+
+#endif
+
+_Noreturn void rdl_coroutine_leave(struct rdl_coroutine *from, struct rdl_coroutine *to)
+{
+#if RDL_ASAN
+    __sanitizer_start_switch_fiber(NULL, to->low, (size_t)(to->top - to->low));
+#endif
+#if RDL_TSAN
+    __tsan_switch_to_fiber(to->fiber, 0);
+#endif
+    rdl_switch_stacks(&from->sp, to->sp);
+    abort(); /* somebody resumed a coroutine that had left */
+}
+
+void rdl_coroutine_frames(const struct rdl_coroutine *co, void **pc, void **fp, void **sp)
+{
+    rdl_switch_saved(co->sp, pc, fp, sp);
+}

@@ -1,0 +1,124 @@
+/*
+ * sched/coroutine.h - a stack and the context saved on it; knows nothing of scheduling.
+ *
+ * A coroutine may be resumed on another thread than the one it was suspended on. A function that
+ * switches must therefore keep nothing across the switch that belongs to a thread: no thread-local,
+ * no errno, no address of either. Neither errno nor the floating-point control words are part of a
+ * context.
+ */
+#ifndef RDL_SCHED_COROUTINE_H
+#define RDL_SCHED_COROUTINE_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "sched/annotate.h"
+
+struct rdl_coroutine {
+    void *sp;        /* where the context is saved; meaningless while the coroutine runs */
+    const char *low; /* the stack is [low, top); both NULL for a thread's own stack */
+    const char *top;
+    uint32_t valgrind_id; /* VALGRIND_STACK_REGISTER's, 0 without Valgrind */
+#if RDL_ASAN
+    void *fake_stack;
+#endif
+#if RDL_TSAN
+    void *fiber;
+#endif
+};
+
+/* What a coroutine runs. Must end in rdl_coroutine_leave(), never return. */
+typedef void rdl_coroutine_fn(void *arg);
+
+/*
+ * Makes a coroutine that calls fn(arg) on the stack [low, top) when it is first switched to. top is
+ * a multiple of 16; some words below it are used at once. co must stay where it is until
+ * rdl_coroutine_fini().
+ */
+void rdl_coroutine_init(struct rdl_coroutine *co, char *low, char *top, rdl_coroutine_fn *fn,
+                        void *arg);
+
+/* By another stack, after co left or when it never ran: its stack may be used for something else.
+ */
+void rdl_coroutine_fini(struct rdl_coroutine *co);
+
+/* The calling thread's own stack, as something to switch from and back to. */
+void rdl_coroutine_init_thread(struct rdl_coroutine *co);
+void rdl_coroutine_fini_thread(struct rdl_coroutine *co);
+
+/* Suspends from, which is the caller, and resumes to. Returns when somebody switches to from. */
+void rdl_coroutine_switch(struct rdl_coroutine *from, struct rdl_coroutine *to);
+
+/* The last switch of from. */
+_Noreturn void rdl_coroutine_leave(struct rdl_coroutine *from, struct rdl_coroutine *to);
+
+/*
+ * Where a parked coroutine will go on, for debuggers and dumps: program counter, frame pointer and
+ * stack pointer, from which an unwinder takes it. Reading those of a running one gives garbage, not
+ * a crash.
+ */
+void rdl_coroutine_frames(const struct rdl_coroutine *co, void **pc, void **fp, void **sp);
+
+/*
+ * rdl_coroutine_switch_inline() is the same switch, expanded in place: all registers are clobbered,
+ * so the compiler saves what is live and nothing else, and no call or return is left to be
+ * mispredicted. Meant for the one noinline function of a scheduler in which tasks park. Where the
+ * compiler or a tool doesn't allow it, it is the call.
+ */
+#if defined(__x86_64__) && defined(__LP64__) && defined(__OPTIMIZE__) && !RDL_ASAN && !RDL_TSAN
+#define RDL_COROUTINE_INLINE 1
+#else
+#define RDL_COROUTINE_INLINE 0
+#endif
+
+#if RDL_COROUTINE_INLINE
+
+#ifdef __AVX512F__
+#define RDL_CLOBBER_AVX512                                                                         \
+    , "xmm16", "xmm17", "xmm18", "xmm19", "xmm20", "xmm21", "xmm22", "xmm23", "xmm24", "xmm25",    \
+        "xmm26", "xmm27", "xmm28", "xmm29", "xmm30", "xmm31", "k1", "k2", "k3", "k4", "k5", "k6",  \
+        "k7"
+#else
+#define RDL_CLOBBER_AVX512
+#endif
+
+/*
+ * The record that switch_x86_64.S describes is a local variable here: nothing is pushed, so the
+ * stack pointer moves in a single instruction, the compiler's own CFI is right at every other one,
+ * and the red zone is nobody's concern. rbp is saved by hand because a function with a frame
+ * pointer may not name it as clobbered.
+ */
+static inline __attribute__((always_inline)) void
+rdl_coroutine_switch_inline(struct rdl_coroutine *from, struct rdl_coroutine *to)
+{
+    void *record[3];
+    void **save = &from->sp;
+    void *load = to->sp;
+
+    __asm__ volatile(
+        "leaq 1f(%%rip), %%rax\n\t"
+        "movq %%rax, %[pc]\n\t"
+        "movq %%rbp, %[fp]\n\t"
+        "movq %%rsp, %[sp]\n\t"
+        "leaq %[pc], %%rax\n\t"
+        "movq %%rax, (%%rdi)\n\t"
+        "movq 16(%%rsi), %%rsp\n\t"
+        "movq 8(%%rsi), %%rbp\n\t"
+        "jmpq *(%%rsi)\n"
+        "1:\tendbr64"
+        : "+D"(save), "+S"(load), [pc] "=m"(record[0]), [fp] "=m"(record[1]), [sp] "=m"(record[2])
+        :
+        : "rax", "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "xmm0",
+          "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6", "xmm7", "xmm8", "xmm9", "xmm10", "xmm11",
+          "xmm12", "xmm13", "xmm14", "xmm15" RDL_CLOBBER_AVX512, "memory", "cc");
+}
+
+#else
+
+static inline void rdl_coroutine_switch_inline(struct rdl_coroutine *from, struct rdl_coroutine *to)
+{
+    rdl_coroutine_switch(from, to);
+}
+
+#endif
+#endif

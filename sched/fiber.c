@@ -1,0 +1,275 @@
+/*
+ * sched/fiber.c - the life of a fiber: created, started, parked, finished, made runnable, ended.
+ *
+ * The end of a wait, in order. Somebody wins rdl_wait_fire(). If the sleeper has not parked yet,
+ * whoever lands after it sees that and finishes it; otherwise the winner now owns the fiber and
+ * routes it: to its home loop, directly or through the inbox, or, when it is migratable and the
+ * wait had armed nothing, wherever the winner runs. Home finishes it: disarms its timer, cancels
+ * its operation, and when that has been reaped queues the fiber.
+ *
+ * rdl_fiber_finish() may run before the completion of the operation or after it; both see which by
+ * fiber->op, which only home's thread touches once the fiber has parked. finishing says that it was
+ * first and that the completion is to queue the fiber.
+ */
+#define _GNU_SOURCE
+#include "sched/fiber.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <raddle/error.h>
+#include <raddle/time.h>
+#include <string.h>
+
+#include "sched/annotate.h"
+#include "sched/loop.h"
+
+static_assert(offsetof(struct rdl_stack, wait) == 0, "a wait is found by its record");
+static_assert(offsetof(struct rdl_fiber, run) == 0, "a runnable is found by its fiber");
+
+/*
+ * errno belongs to the task, and its address to the thread. These two are calls, so that no
+ * compiler carries the address of one thread's errno over a switch.
+ */
+static __attribute__((noinline)) int errno_read(void)
+{
+    int value = errno;
+
+    __asm__ volatile("" ::: "memory");
+    return value;
+}
+
+static __attribute__((noinline)) void errno_write(int value)
+{
+    __asm__ volatile("" ::: "memory");
+    errno = value;
+}
+
+static void fiber_begin(void *arg)
+{
+    struct rdl_fiber *self = arg;
+
+    rdl_loop_land();
+    self->started = true;
+    self->main(self);
+    rdl_fiber_exit(self);
+}
+
+int rdl_fiber_create(struct rdl_stack_cache *cache, size_t block_bytes, size_t zeroed,
+                     size_t stack_bytes, void (*main)(struct rdl_fiber *), struct rdl_fiber **out)
+{
+    struct rdl_stack *stack;
+    struct rdl_fiber *fiber;
+    char *block;
+    int rc = rdl_stack_get(cache, stack_bytes, &stack);
+
+    if (rc < 0)
+        return rc;
+    block = stack->top - ((block_bytes + 63) & ~(size_t)63);
+    memset(block, 0, zeroed);
+    fiber = (struct rdl_fiber *)(void *)block;
+    fiber->stack = stack;
+    fiber->main = main;
+    fiber->nearest_ns = RADDLE_NEVER;
+    rdl_timer_init(&fiber->timer);
+    rdl_coroutine_init(&fiber->co, stack->low, block, fiber_begin, fiber);
+    rdl_atomic_store_relaxed(&stack->wait.poked, 0u);
+    rdl_atomic_store_relaxed(&stack->wait.shield_depth, 0u);
+    rdl_atomic_store_release(&stack->owner, fiber);
+    *out = fiber;
+    return 0;
+}
+
+void rdl_fiber_discard(struct rdl_stack_cache *cache, struct rdl_fiber *fiber)
+{
+    struct rdl_stack *stack = fiber->stack;
+
+    rdl_coroutine_fini(&fiber->co);
+    rdl_atomic_store_release(&stack->owner, NULL);
+    rdl_stack_put(cache, stack);
+}
+
+struct rdl_fiber *rdl_fiber_self(void)
+{
+    struct rdl_loop *loop = rdl_loop_current();
+
+    return loop ? rdl_atomic_load_relaxed(&loop->current) : NULL;
+}
+
+int rdl_cancel_check(struct rdl_fiber *self)
+{
+    if (rdl_atomic_load_relaxed(&self->stack->wait.poked))
+        return rdl_cancel_look(self);
+    if (self->nearest_ns == RADDLE_NEVER)
+        return 0;
+    /* A task that has not parked since may have computed past its deadline. */
+    return self->nearest_ns <= rdl_loop_look(rdl_loop_current()) ? rdl_cancel_look(self) : 0;
+}
+
+struct rdl_ticket rdl_fiber_arm(struct rdl_fiber *self, enum rdl_park how)
+{
+    struct rdl_wait *wait = &self->stack->wait;
+
+    if (how == RDL_PARK_SHIELDED) {
+        /* Every poke is held off; those that came before are looked at afterwards, as they would
+         * keep the task from sleeping at all. */
+        rdl_atomic_store_relaxed(&wait->shield_depth, UINT32_MAX);
+        if (rdl_atomic_exchange_acquire(&wait->poked, 0u))
+            self->held_poke = true;
+    }
+    return rdl_wait_arm(wait);
+}
+
+static void unshield(struct rdl_fiber *self, enum rdl_park how)
+{
+    struct rdl_wait *wait = &self->stack->wait;
+
+    if (how != RDL_PARK_SHIELDED)
+        return;
+    rdl_atomic_store_relaxed(&wait->shield_depth, self->scope ? self->scope->shield_depth : 0);
+    if (self->held_poke) {
+        self->held_poke = false;
+        (void)rdl_atomic_exchange_relaxed(&wait->poked, 1u);
+    }
+}
+
+bool rdl_fiber_disarm(struct rdl_fiber *self, enum rdl_park how)
+{
+    bool quiet = rdl_wait_disarm(&self->stack->wait);
+
+    unshield(self, how);
+    return quiet;
+}
+
+int32_t rdl_fiber_park(struct rdl_fiber *self, enum rdl_park how, const char *what, uint64_t object)
+{
+    struct rdl_loop *loop = rdl_loop_current();
+    int saved = errno_read();
+
+    rdl_atomic_store_relaxed(&self->waiting_object, object);
+    rdl_atomic_store_relaxed(&self->waiting_since_ns, rdl_loop_now(loop));
+    rdl_atomic_store_relaxed(&self->waiting_for, what);
+    if (how == RDL_PARK_CANCELLABLE && self->nearest_ns != RADDLE_NEVER)
+        rdl_timer_arm(&loop->timers, &self->timer, self->nearest_ns);
+    rdl_loop_leave(loop, self, RDL_LEAVE_PARK);
+    rdl_atomic_store_relaxed(&self->waiting_for, NULL);
+    errno_write(saved);
+    unshield(self, how);
+    return rdl_wait_result(&self->stack->wait);
+}
+
+void rdl_fiber_finish(struct rdl_loop *home, struct rdl_fiber *fiber)
+{
+    rdl_timer_disarm(&home->timers, &fiber->timer);
+    if (fiber->op) {
+        if (!home->driver->ops->cancel(home->driver, fiber->op)) {
+            fiber->finishing = true;
+            return;
+        }
+        fiber->op = NULL;
+    }
+    rdl_loop_woken(home, fiber);
+}
+
+/* Whoever won: the fiber is parked, and the caller's. */
+static void route(struct rdl_fiber *fiber)
+{
+    struct rdl_loop *home = fiber->home;
+    struct rdl_loop *here = rdl_loop_current();
+
+    if (here == home) {
+        rdl_fiber_finish(home, fiber);
+    } else if (fiber->mobility == RADDLE_MIGRATABLE && home->team && !fiber->op &&
+               !rdl_timer_armed(&fiber->timer)) {
+        if (here && here->team == home->team)
+            rdl_loop_woken(here, fiber);
+        else
+            rdl_team_woken(home->team, fiber);
+    } else {
+        /* A loop closes its inbox only when no fiber is left on it. */
+        (void)rdl_loop_post(home, &fiber->run);
+    }
+}
+
+static struct rdl_fiber *fiber_of(struct rdl_wait *wait)
+{
+    return rdl_atomic_load_relaxed(&((struct rdl_stack *)(void *)wait)->owner);
+}
+
+bool rdl_fiber_fire(struct rdl_ticket ticket, int32_t result)
+{
+    enum rdl_fire fire = rdl_wait_fire(ticket, result);
+
+    if (fire == RDL_FIRE_QUEUE)
+        route(fiber_of(ticket.wait));
+    return fire != RDL_FIRE_LOST;
+}
+
+void rdl_fiber_poke(struct rdl_fiber *fiber, uint32_t depth)
+{
+    if (rdl_wait_poke(&fiber->stack->wait, depth, -ECANCELED) == RDL_FIRE_QUEUE)
+        route(fiber);
+}
+
+void rdl_fiber_attach(struct rdl_fiber *self, struct rdl_op *op)
+{
+    self->op = op;
+}
+
+void rdl_fiber_complete(struct rdl_fiber *fiber, struct rdl_op *op)
+{
+    struct rdl_wait *wait = &fiber->stack->wait;
+    (void)op;
+
+    fiber->op = NULL;
+    if (fiber->finishing) {
+        fiber->finishing = false;
+        rdl_loop_woken(fiber->home, fiber);
+        return;
+    }
+    /* Lost: somebody fired first, and its message to this loop is on the way; it finds no
+     * operation. */
+    if (rdl_wait_fire(rdl_wait_ticket(wait), 0) == RDL_FIRE_QUEUE)
+        rdl_fiber_finish(fiber->home, fiber);
+}
+
+void rdl_fiber_yield(struct rdl_fiber *self)
+{
+    struct rdl_loop *loop = rdl_loop_current();
+
+    if (!rdl_loop_slice_over(loop, 1) && !rdl_loop_busy(loop))
+        return;
+    int saved = errno_read();
+    rdl_loop_leave(loop, self, RDL_LEAVE_YIELD);
+    errno_write(saved);
+}
+
+void rdl_fiber_charge(struct rdl_fiber *self)
+{
+    /* A system call costs about what so many switches do. */
+    if (rdl_loop_slice_over(rdl_loop_current(), 8))
+        rdl_fiber_yield(self);
+}
+
+int rdl_fiber_move(struct rdl_fiber *self, struct rdl_loop *to)
+{
+    struct rdl_loop *loop = rdl_loop_current();
+    uint8_t before = self->mobility;
+
+    self->mobility = RADDLE_PINNED;
+    if (loop == to)
+        return 0;
+    int saved = errno_read();
+    loop->move_to = to;
+    rdl_loop_leave(loop, self, RDL_LEAVE_MOVE);
+    errno_write(saved);
+    if (rdl_loop_current() == to)
+        return 0;
+    self->mobility = before;
+    return RADDLE_ESHUTDOWN;
+}
+
+void rdl_fiber_exit(struct rdl_fiber *self)
+{
+    rdl_loop_leave(rdl_loop_current(), self, RDL_LEAVE_EXIT);
+    __builtin_unreachable();
+}

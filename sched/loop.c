@@ -1,0 +1,606 @@
+/*
+ * sched/loop.c - what a loop runs next, and what it does when there is nothing.
+ *
+ * The way of a fiber through this file: it is queued (rdl_loop_woken, _enqueue, _start, _post),
+ * picked (pick), switched to (run, or directly from the fiber that leaves: rdl_loop_leave), and
+ * when it leaves its stack, whoever lands after it does what it left for (rdl_loop_land): a fiber
+ * can't be queued or freed while it still stands on its stack, because another thread might run it
+ * at once.
+ *
+ * Time slices. Fibers switch straight to each other for as long as the slice lasts: RDL_SLICE
+ * switches, then a look at the clock, and on until RDL_QUANTUM_NS have passed since the driver was
+ * polled. Then, or when nothing is left to run, the loop's own stack gets its turn: timers, inbox,
+ * driver.
+ *
+ * Queues. Fibers that may not move are in local, which thieves can't see. Fresh ones are in fresh:
+ * taken newest first by the loop, so that fork-join programs go depth first and need few stacks,
+ * and oldest first by thieves, which gives them the largest share. Every EVERY_FRESH-th pick takes
+ * the oldest, so that none starves, and every EVERY_INJECTED-th looks into the injector.
+ *
+ * Sleeping and waking is sched/idle.c's protocol. The recheck before the driver waits is in
+ * sleep_on().
+ */
+#define _GNU_SOURCE
+#include "sched/loop.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "sched/sys.h"
+
+enum {
+    LIFO_STREAK = 3,
+    EVERY_FRESH = 8,
+    EVERY_INJECTED = 61,
+    INJECTED_BATCH = 32,
+    TIMERS_PER_TURN = 1024,
+};
+
+/* The only thread-local of the library. Set at the entry of rdl_loop_run(), and for no other
+ * reason. */
+static _Thread_local struct rdl_loop *current_loop __attribute__((tls_model("initial-exec")));
+
+/* noinline, and opaque to the caller: a compiler that saw the thread-local's address would keep it
+ * in a register while the fiber moves to another thread. */
+__attribute__((noinline)) struct rdl_loop *rdl_loop_current(void)
+{
+    struct rdl_loop *loop = current_loop;
+
+    __asm__ volatile("" : "+r"(loop) : : "memory");
+    return loop;
+}
+
+static __attribute__((noinline)) void set_current_loop(struct rdl_loop *loop)
+{
+    current_loop = loop;
+    __asm__ volatile("" ::: "memory");
+}
+
+void rdl_loop_init(struct rdl_loop *loop, struct rdl_driver *driver, struct rdl_team *team,
+                   unsigned index)
+{
+    memset(loop, 0, sizeof(*loop));
+    loop->team = team;
+    loop->index = index;
+    loop->random = 0x9E3779B97F4A7C15u * (index + 1);
+    loop->driver = driver;
+    driver->loop = loop;
+    loop->now_ns = rdl_sys_now();
+    loop->polled_ns = loop->now_ns;
+    loop->slice = RDL_SLICE;
+    rdl_timers_init(&loop->timers, loop->now_ns);
+    rdl_stack_cache_init(&loop->stacks);
+    rdl_inbox_init(&loop->inbox);
+    rdl_deque_init(&loop->fresh);
+    rdl_deque_init(&loop->ready);
+}
+
+void rdl_loop_fini(struct rdl_loop *loop)
+{
+    rdl_stack_cache_flush(&loop->stacks);
+    loop->driver->ops->destroy(loop->driver);
+}
+
+/* Waking. */
+
+static void wake(struct rdl_loop *loop)
+{
+    struct rdl_loop *here = rdl_loop_current();
+
+    if (here)
+        rdl_count(&here->counters.wakes_sent);
+    loop->driver->ops->wake(loop->driver);
+}
+
+static void team_call(struct rdl_team *team)
+{
+    int which = rdl_idle_call(&team->idle);
+
+    if (which >= 0)
+        wake(team->loops[which]);
+}
+
+void rdl_loop_stop(struct rdl_loop *loop)
+{
+    rdl_atomic_store_release(&loop->stop_asked, true);
+    if (rdl_idle_claim(&loop->sleeper))
+        wake(loop);
+}
+
+bool rdl_loop_post(struct rdl_loop *loop, struct rdl_runnable *r)
+{
+    if (!rdl_inbox_push(&loop->inbox, r))
+        return false;
+    if (rdl_idle_claim(&loop->sleeper))
+        wake(loop);
+    return true;
+}
+
+/* Queueing. */
+
+static struct rdl_fiber *fiber_of(struct rdl_runnable *r)
+{
+    return r->call ? NULL : (struct rdl_fiber *)(void *)r;
+}
+
+static void push_local(struct rdl_loop *loop, struct rdl_runnable *r)
+{
+    loop->pushed++;
+    r->next = NULL;
+    if (loop->local_first)
+        loop->local_last->next = r;
+    else
+        loop->local_first = r;
+    loop->local_last = r;
+}
+
+static struct rdl_runnable *pop_local(struct rdl_loop *loop)
+{
+    struct rdl_runnable *r = loop->local_first;
+
+    if (r) {
+        loop->local_first = r->next;
+        loop->popped++;
+    }
+    return r;
+}
+
+/* Into a queue that thieves see. A full one gives its older half to the injector: never a spin. */
+static void push_shared(struct rdl_loop *loop, struct rdl_deque *deque, struct rdl_runnable *r)
+{
+    struct rdl_runnable *first, *last;
+    unsigned count;
+
+    while (!rdl_deque_push(deque, r)) {
+        count = rdl_deque_take_half(deque, &first);
+        if (!count)
+            continue; /* thieves have made room meanwhile */
+        for (last = first; last->next; last = last->next)
+            ;
+        rdl_inject_push_list(&loop->team->inject, first, last, count);
+    }
+}
+
+int64_t rdl_loop_look(struct rdl_loop *loop)
+{
+    loop->now_ns = rdl_sys_now();
+    return loop->now_ns;
+}
+
+bool rdl_loop_busy(const struct rdl_loop *loop)
+{
+    return loop->local_first || loop->lifo || rdl_deque_count(&loop->ready) ||
+           rdl_deque_count(&loop->fresh);
+}
+
+void rdl_loop_enqueue(struct rdl_loop *loop, struct rdl_runnable *r)
+{
+    struct rdl_fiber *fiber = fiber_of(r);
+
+    if (!loop->team || !fiber || fiber->mobility != RADDLE_MIGRATABLE) {
+        push_local(loop, r);
+        return;
+    }
+    push_shared(loop, &loop->ready, r);
+    if (!loop->polling) /* after a poll, one call for all of them */
+        team_call(loop->team);
+}
+
+void rdl_loop_woken(struct rdl_loop *loop, struct rdl_fiber *fiber)
+{
+    struct rdl_runnable *before = loop->lifo;
+
+    /* Woken by a fiber that will soon park, most likely to answer it: it runs next, while the data
+     * is warm. Completions and timers wake in the order of their events. */
+    if (loop->team && fiber->started && rdl_atomic_load_relaxed(&loop->current)) {
+        loop->lifo = &fiber->run;
+        if (before)
+            rdl_loop_enqueue(loop, before);
+    } else {
+        rdl_loop_enqueue(loop, &fiber->run);
+    }
+}
+
+void rdl_team_woken(struct rdl_team *team, struct rdl_fiber *fiber)
+{
+    rdl_inject_push(&team->inject, &fiber->run);
+    team_call(team);
+}
+
+static void count_tasks(struct rdl_loop *loop, int change)
+{
+    rdl_atomic_store_relaxed(&loop->counters.tasks,
+                             rdl_atomic_load_relaxed(&loop->counters.tasks) + change);
+}
+
+static void count_start(struct rdl_loop *loop)
+{
+    rdl_count(&loop->counters.spawns);
+    count_tasks(loop, 1);
+}
+
+void rdl_loop_start(struct rdl_loop *loop, struct rdl_fiber *fiber)
+{
+    count_start(loop);
+    if (!loop->team || fiber->mobility == RADDLE_PINNED) {
+        push_local(loop, &fiber->run);
+        return;
+    }
+    push_shared(loop, &loop->fresh, &fiber->run);
+    if (!fiber->quiet || rdl_deque_count(&loop->fresh) > 1)
+        team_call(loop->team);
+}
+
+/* Picking. */
+
+/* What the injector gives to one loop: the first is returned, the rest queued. */
+static struct rdl_runnable *take_injected(struct rdl_loop *loop)
+{
+    struct rdl_inject *inject = &loop->team->inject;
+    unsigned waiting = rdl_inject_count(inject);
+    unsigned max = waiting / loop->team->count + 1;
+    unsigned count;
+    struct rdl_runnable *first, *r, *next;
+
+    if (!waiting)
+        return NULL;
+    first = rdl_inject_take(inject, max < INJECTED_BATCH ? max : INJECTED_BATCH, &count);
+    if (!first)
+        return NULL;
+    for (r = first->next; r; r = next) {
+        struct rdl_fiber *fiber = fiber_of(r);
+        next = r->next;
+        push_shared(loop, fiber && fiber->started ? &loop->ready : &loop->fresh, r);
+    }
+    return first;
+}
+
+static struct rdl_runnable *pick(struct rdl_loop *loop)
+{
+    struct rdl_runnable *r;
+
+    if (!loop->team)
+        return pop_local(loop);
+
+    loop->picks++;
+    r = loop->lifo;
+    if (r) {
+        loop->lifo = NULL;
+        if (loop->lifo_streak++ < LIFO_STREAK)
+            return r;
+        rdl_loop_enqueue(loop, r);
+    }
+    loop->lifo_streak = 0;
+
+    if (loop->picks % EVERY_INJECTED == 0 && (r = take_injected(loop)))
+        return r;
+    if (loop->picks % EVERY_FRESH == 0 && (r = rdl_deque_steal(&loop->fresh)))
+        return r;
+    /* The two kinds of woken fibers take turns. */
+    if (loop->picks & 1 && (r = rdl_deque_steal(&loop->ready)))
+        return r;
+    if ((r = pop_local(loop)))
+        return r;
+    if ((r = rdl_deque_steal(&loop->ready)))
+        return r;
+    if ((r = rdl_deque_take(&loop->fresh)))
+        return r;
+    return take_injected(loop);
+}
+
+/* Stealing. */
+
+static unsigned random_below(struct rdl_loop *loop, unsigned bound)
+{
+    uint64_t x = loop->random;
+
+    x ^= x << 13;
+    x ^= x >> 7;
+    x ^= x << 17;
+    loop->random = x;
+    return (unsigned)((x >> 32) % bound);
+}
+
+static struct rdl_runnable *rob(struct rdl_loop *loop, struct rdl_loop *victim)
+{
+    struct rdl_runnable *first = NULL;
+    unsigned count = rdl_deque_steal_half(&victim->ready, &loop->ready, &first);
+
+    if (!count)
+        count = rdl_deque_steal_half(&victim->fresh, &loop->fresh, &first);
+    if (count)
+        rdl_atomic_store_relaxed(&loop->counters.steals,
+                                 rdl_atomic_load_relaxed(&loop->counters.steals) + count);
+    return first;
+}
+
+/* A loop with empty shared queues takes work from others: what it runs next, or NULL. */
+static struct rdl_runnable *search(struct rdl_loop *loop)
+{
+    struct rdl_team *team = loop->team;
+    struct rdl_runnable *found;
+    unsigned start;
+
+    if (!loop->searching && !rdl_idle_begin_search(&team->idle))
+        return NULL;
+    loop->searching = true;
+    found = take_injected(loop);
+    start = random_below(loop, team->count);
+    for (unsigned i = 0; i < team->count && !found; i++) {
+        struct rdl_loop *victim = team->loops[(start + i) % team->count];
+        if (victim != loop)
+            found = rob(loop, victim);
+    }
+    loop->searching = false;
+    if (rdl_idle_end_search(&team->idle) && found)
+        team_call(team); /* makers of work have elided their calls because of us */
+    return found;
+}
+
+/* The turn of the loop's own stack. */
+
+static void fire_timer(struct rdl_timer *timer, void *arg)
+{
+    struct rdl_loop *loop = arg;
+    struct rdl_fiber *fiber =
+        (struct rdl_fiber *)(void *)((char *)timer - offsetof(struct rdl_fiber, timer));
+
+    rdl_count(&loop->counters.timers);
+    /* Lost: another thread fired first, and its message is on the way. */
+    if (rdl_wait_fire(rdl_wait_ticket(&fiber->stack->wait), -ECANCELED) == RDL_FIRE_QUEUE)
+        rdl_fiber_finish(loop, fiber);
+}
+
+static void drain_inbox(struct rdl_loop *loop)
+{
+    struct rdl_runnable *r, *next;
+
+    if (rdl_inbox_empty(&loop->inbox))
+        return;
+    for (r = rdl_inbox_take_all(&loop->inbox); r; r = next) {
+        struct rdl_fiber *fiber = fiber_of(r);
+        next = r->next;
+        if (!fiber) {
+            push_local(loop, r);
+            continue;
+        }
+        if (!fiber->started)
+            count_start(loop);
+        else if (fiber->moving)
+            count_tasks(loop, 1);
+        fiber->moving = false;
+        rdl_fiber_finish(loop, fiber);
+    }
+}
+
+/* Polls for at most timeout_ns (negative: until something happens), then does what has become due.
+ */
+static void poll_driver(struct rdl_loop *loop, int64_t timeout_ns)
+{
+    int n;
+
+    loop->polling = true;
+    rdl_count(&loop->counters.polls);
+    n = loop->driver->ops->poll(loop->driver, timeout_ns);
+    loop->now_ns = rdl_sys_now();
+    loop->polled_ns = loop->now_ns;
+    loop->slice = RDL_SLICE;
+    if (n > 0)
+        rdl_atomic_store_relaxed(&loop->counters.completions,
+                                 rdl_atomic_load_relaxed(&loop->counters.completions) +
+                                     (uint64_t)n);
+    if (n < 0) {
+        loop->error = n;
+        loop->stop = true;
+    }
+}
+
+static void turn(struct rdl_loop *loop)
+{
+    rdl_timers_expire(&loop->timers, loop->now_ns, TIMERS_PER_TURN, fire_timer, loop);
+    drain_inbox(loop);
+    loop->polling = false;
+    /* What the poll, the timers and the inbox made runnable: one of it runs here, the rest is worth
+     * another loop's while. */
+    if (loop->team && rdl_deque_count(&loop->ready) + (loop->local_first != NULL) > 1)
+        team_call(loop->team);
+}
+
+/* Whether something has come that this loop must not sleep over. After rdl_idle_sleep(). */
+static bool recheck(struct rdl_loop *loop)
+{
+    struct rdl_team *team = loop->team;
+
+    if (!rdl_inbox_empty(&loop->inbox) || rdl_atomic_load_relaxed(&loop->stop_asked))
+        return true;
+    if (!team)
+        return false;
+    if (rdl_inject_count(&team->inject))
+        return true;
+    for (unsigned i = 0; i < team->count; i++)
+        if (rdl_deque_count(&team->loops[i]->ready) || rdl_deque_count(&team->loops[i]->fresh))
+            return true;
+    return false;
+}
+
+static void sleep_on(struct rdl_loop *loop)
+{
+    struct rdl_idle *idle = loop->team ? &loop->team->idle : NULL;
+    int64_t next, timeout = 0;
+    struct rdl_runnable *r;
+
+    rdl_idle_sleep(idle, &loop->sleeper);
+    if (!recheck(loop)) {
+        loop->now_ns = rdl_sys_now();
+        next = rdl_timers_next(&loop->timers);
+        if (loop->trim_ns < next)
+            next = loop->trim_ns;
+        if (next == INT64_MAX)
+            timeout = -1;
+        else
+            timeout = next > loop->now_ns ? next - loop->now_ns : 0;
+        rdl_count(&loop->counters.parks);
+    }
+    poll_driver(loop, timeout);
+    if (rdl_idle_awake(idle, &loop->sleeper) == RDL_CALLED) {
+        loop->searching = true;
+        r = search(loop);
+        if (r)
+            rdl_loop_enqueue(loop, r);
+    }
+    turn(loop);
+}
+
+/* Nothing to run: look elsewhere, then sleep until there is. */
+static struct rdl_runnable *rest(struct rdl_loop *loop)
+{
+    struct rdl_runnable *r;
+
+    drain_inbox(loop);
+    if (loop->local_first)
+        return NULL;
+    if (loop->team && (r = search(loop)))
+        return r;
+    if (loop->now_ns >= loop->trim_ns || loop->trim_ns == INT64_MAX)
+        loop->trim_ns = rdl_stack_trim(&loop->stacks, loop->now_ns);
+    sleep_on(loop);
+    return NULL;
+}
+
+bool rdl_loop_slice_over(struct rdl_loop *loop, int cost)
+{
+    loop->slice -= cost;
+    if (loop->slice > 0)
+        return false;
+    loop->now_ns = rdl_sys_now();
+    if (loop->now_ns - loop->polled_ns >= RDL_QUANTUM_NS || !rdl_inbox_empty(&loop->inbox) ||
+        rdl_timers_next(&loop->timers) <= loop->now_ns)
+        return true; /* and slice stays spent: the loop polls first */
+    loop->slice = RDL_SLICE;
+    return false;
+}
+
+/* Switching. */
+
+static void enter(struct rdl_loop *loop, struct rdl_fiber *fiber)
+{
+    fiber->home = loop;
+    rdl_atomic_store_relaxed(&loop->current, fiber);
+    rdl_count(&loop->counters.switches);
+}
+
+/* The first thing that is done on any stack after a switch: finish the predecessor. */
+void rdl_loop_land(void)
+{
+    struct rdl_loop *loop = rdl_loop_current();
+    struct rdl_fiber *prev = loop->leaving;
+    struct rdl_stack *stack;
+
+    if (!prev)
+        return;
+    loop->leaving = NULL;
+    switch (loop->leaving_how) {
+    case RDL_LEAVE_PARK:
+        /* Once it is parked, the fiber may be gone. */
+        if (!rdl_wait_park(&prev->stack->wait))
+            rdl_fiber_finish(loop, prev);
+        break;
+    case RDL_LEAVE_YIELD:
+        rdl_loop_enqueue(loop, &prev->run);
+        break;
+    case RDL_LEAVE_MOVE:
+        count_tasks(loop, -1);
+        prev->moving = true;
+        if (!rdl_loop_post(loop->move_to, &prev->run)) {
+            count_tasks(loop, 1);
+            prev->moving = false;
+            rdl_loop_enqueue(loop, &prev->run);
+        }
+        break;
+    case RDL_LEAVE_EXIT:
+        stack = prev->stack;
+        count_tasks(loop, -1);
+        rdl_coroutine_fini(&prev->co);
+        rdl_atomic_store_release(&stack->owner, NULL);
+        rdl_stack_put(&loop->stacks, stack);
+        break;
+    }
+}
+
+void rdl_loop_leave(struct rdl_loop *loop, struct rdl_fiber *self, enum rdl_leaving how)
+{
+    struct rdl_runnable *r = NULL;
+    struct rdl_coroutine *to = &loop->co;
+
+    loop->leaving = self;
+    loop->leaving_how = how;
+    if (!rdl_loop_slice_over(loop, 1) && !loop->stop && !loop->stopping)
+        r = pick(loop);
+    if (r && r->call) {
+        loop->callback = r;
+        r = NULL;
+    }
+    if (r) {
+        struct rdl_fiber *next = fiber_of(r);
+        enter(loop, next);
+        to = &next->co;
+    } else {
+        rdl_atomic_store_relaxed(&loop->current, NULL);
+    }
+    if (how == RDL_LEAVE_EXIT)
+        rdl_coroutine_leave(&self->co, to);
+    rdl_coroutine_switch_inline(&self->co, to);
+    rdl_loop_land();
+}
+
+static void run(struct rdl_loop *loop, struct rdl_runnable *r)
+{
+    struct rdl_fiber *fiber = fiber_of(r);
+
+    if (!fiber) {
+        r->call(r);
+        loop->slice--;
+        return;
+    }
+    enter(loop, fiber);
+    rdl_coroutine_switch(&loop->co, &fiber->co);
+    rdl_loop_land();
+}
+
+int rdl_loop_run(struct rdl_loop *loop)
+{
+    struct rdl_runnable *r;
+
+    set_current_loop(loop);
+    rdl_coroutine_init_thread(&loop->co);
+    loop->stop = false;
+    loop->stopping = false;
+    loop->error = 0;
+    loop->slice = 0; /* begin with what has come meanwhile */
+    loop->now_ns = rdl_sys_now();
+    while (!loop->stop) {
+        if (loop->slice <= 0) {
+            poll_driver(loop, 0);
+            turn(loop);
+        }
+        if (rdl_atomic_load_relaxed(&loop->stop_asked)) {
+            rdl_atomic_store_relaxed(&loop->stop_asked, false);
+            loop->stopping = true;
+            loop->stop_at = loop->pushed;
+        }
+        if (loop->stopping && loop->popped >= loop->stop_at && !loop->callback)
+            break;
+        r = loop->callback;
+        loop->callback = NULL;
+        if (!r)
+            r = pick(loop);
+        if (!r)
+            r = rest(loop);
+        if (r)
+            run(loop, r);
+    }
+    rdl_coroutine_fini_thread(&loop->co);
+    set_current_loop(NULL);
+    return loop->error;
+}

@@ -1,0 +1,146 @@
+/*
+ * sched/loop.h - one loop: its queues, its timers, its driver, and the thread that runs it.
+ *
+ * A loop runs fibers and callbacks until there are none, then sleeps in its driver. Loops of one
+ * team steal from each other. What is not marked as shared belongs to the thread that runs the
+ * loop.
+ *
+ * What runs when (loop.c, pick()): in a team, the fiber woken last, at most three times in a row;
+ * then those woken, oldest first; then fresh ones, newest first. Thieves take the oldest fresh and
+ * the oldest woken migratable ones. On a loop that is alone everything runs in the order in which
+ * it was queued.
+ */
+#ifndef RDL_SCHED_LOOP_H
+#define RDL_SCHED_LOOP_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "sched/coroutine.h"
+#include "sched/deque.h"
+#include "sched/driver.h"
+#include "sched/fiber.h"
+#include "sched/idle.h"
+#include "sched/inbox.h"
+#include "sched/inject.h"
+#include "sched/runnable.h"
+#include "sched/stack.h"
+#include "sched/timer.h"
+
+enum {
+    RDL_QUANTUM_NS = 150 * 1000, /* between two polls of a busy loop */
+    RDL_SLICE = 64,              /* switches between two looks at the clock */
+};
+
+/* Loops that steal from each other. Lives longer than they do. */
+struct rdl_team {
+    struct rdl_idle idle;
+    struct rdl_inject inject;
+    unsigned count;
+    struct rdl_loop **loops;
+};
+
+/* Written by the loop's thread, read by anyone. */
+struct rdl_loop_counters {
+    rdl_atomic(uint64_t) switches, spawns, steals, wakes_sent, parks, polls, completions, timers;
+    rdl_atomic(int64_t) tasks; /* started minus ended here: the sum over a team is right */
+};
+
+/* Why a fiber left its stack: what whoever lands after it has to do. */
+enum rdl_leaving { RDL_LEAVE_PARK, RDL_LEAVE_YIELD, RDL_LEAVE_MOVE, RDL_LEAVE_EXIT };
+
+struct rdl_loop {
+    /* Of the switch. */
+    struct rdl_coroutine co; /* the thread's own stack */
+    rdl_atomic(
+        struct rdl_fiber *) current; /* shared for reading: the monitor asks whether it changes */
+    struct rdl_fiber *leaving;
+    enum rdl_leaving leaving_how;
+    struct rdl_loop *move_to;
+    int slice; /* switches left before the clock is read */
+
+    /* Queues of its own. */
+    struct rdl_runnable *lifo; /* the fiber woken last; only in a team */
+    unsigned lifo_streak;
+    unsigned picks;
+    struct rdl_runnable *local_first, *local_last;
+    struct rdl_runnable *callback; /* picked on a fiber's stack; the loop calls it first */
+
+    bool polling;   /* the driver is completing operations */
+    bool searching; /* counted in the team's idle.searching */
+    bool stop;      /* set by the loop's own thread: run returns at once */
+    bool stopping;  /* stop_asked was seen: run returns when what was queued by then has run */
+    uint64_t pushed, popped; /* of local, so far */
+    uint64_t stop_at;        /* popped, when stopping is over */
+    int64_t now_ns;          /* as of the last look */
+    int64_t polled_ns;
+    int64_t trim_ns; /* when free stacks are to be looked at */
+    struct rdl_timers timers;
+    struct rdl_stack_cache stacks;
+    struct rdl_driver *driver;
+    struct rdl_team *team; /* NULL: alone */
+    unsigned index;
+    uint64_t random;
+    int error; /* what ended the loop: the driver's */
+
+    /* Shared. */
+    struct rdl_loop_counters counters;
+    rdl_atomic(bool) stop_asked;
+    struct rdl_inbox inbox;
+    struct rdl_sleeper sleeper;
+    struct rdl_deque fresh; /* fibers that have not started */
+    struct rdl_deque ready; /* woken migratable fibers */
+};
+
+/* driver becomes the loop's. team: NULL, or one whose loops[index] is this. */
+void rdl_loop_init(struct rdl_loop *loop, struct rdl_driver *driver, struct rdl_team *team,
+                   unsigned index);
+
+/* The loop isn't running and has no fibers left. Destroys the driver. */
+void rdl_loop_fini(struct rdl_loop *loop);
+
+/* Runs until rdl_loop_stop(). Returns 0, or -errno when the driver can't go on. The first call
+ * binds the loop to the calling thread. */
+int rdl_loop_run(struct rdl_loop *loop);
+
+/* Any thread. */
+void rdl_loop_stop(struct rdl_loop *loop);
+
+/* The loop that runs on the calling thread. A noinline call whose result is never kept across a
+ * suspension. */
+struct rdl_loop *rdl_loop_current(void);
+
+/* The clock as the loop last saw it: at most a quantum old. */
+static inline int64_t rdl_loop_now(const struct rdl_loop *loop)
+{
+    return loop->now_ns;
+}
+
+/* The clock now, which is also how the loop saw it last. Loop's thread. */
+int64_t rdl_loop_look(struct rdl_loop *loop);
+
+/* Is anything else waiting to run on this loop? */
+bool rdl_loop_busy(const struct rdl_loop *loop);
+
+/* Loop's thread: queues a fiber or a callback that the caller owns, as the last. */
+void rdl_loop_enqueue(struct rdl_loop *loop, struct rdl_runnable *r);
+
+/* Loop's thread: queues a fresh fiber where the team may take it. */
+void rdl_loop_start(struct rdl_loop *loop, struct rdl_fiber *fiber);
+
+/* Any thread: queues r on that loop. False: the loop is closed, and r still the caller's. */
+bool rdl_loop_post(struct rdl_loop *loop, struct rdl_runnable *r);
+
+/* Called by fiber.c, on the loop's thread. */
+void rdl_loop_leave(struct rdl_loop *loop, struct rdl_fiber *self, enum rdl_leaving how);
+void rdl_loop_land(void);
+void rdl_loop_woken(struct rdl_loop *loop, struct rdl_fiber *fiber);
+void rdl_team_woken(struct rdl_team *team, struct rdl_fiber *fiber);
+bool rdl_loop_slice_over(struct rdl_loop *loop, int cost);
+
+static inline void rdl_count(rdl_atomic(uint64_t) * counter)
+{
+    rdl_atomic_store_relaxed(counter, rdl_atomic_load_relaxed(counter) + 1);
+}
+
+#endif

@@ -1,0 +1,150 @@
+#!/usr/bin/env bash
+# tests/model/mutants.sh - weakens copies of the sources, one place at a time, and shows that the model
+# checker finds each: what was weakened, after how many schedules it was found, with which seed, as what.
+#
+#     mutants.sh SOURCE_ROOT WORK_DIR [NAME...]
+#
+# Fails if a mutant survives, if an edit no longer changes anything, or if an unweakened scenario fails.
+set -uo pipefail
+
+if [ $# -lt 2 ]; then
+    sed -n '5p' "${BASH_SOURCE[0]}" >&2
+    exit 2
+fi
+root=$(cd -- "$1" && pwd) || exit 2
+mkdir -p -- "$2" || exit 2
+work=$(cd -- "$2" && pwd) || exit 2
+shift 2
+only=" $* "
+
+: "${CC:=cc}"
+schedules=300000
+flags=(-std=gnu11 -O2 -g -UNDEBUG -DRDL_MODEL)
+
+# Which sources a scenario is made of.
+declare -A sources=(
+    [deque]="sched/deque.c"
+    [inject]="sched/inject.c sched/lock.h tests/model/model_lock.c"
+    [inbox]="sched/inbox.c"
+    [wait]="sched/wait.c tests/model/model_lock.c"
+)
+
+# name | scenario | file | sed -E expression
+mutants='
+deque: no fence in take|deque|sched/deque.c|/with \[F.\] in steal/d
+deque: no fence in steal|deque|sched/deque.c|/with \[F\] in take/d
+deque: push publishes relaxed|deque|sched/deque.c|s/store_release\(&d->bottom, bottom \+ 1\)/store_relaxed(\&d->bottom, bottom + 1)/
+deque: take withdraws relaxed|deque|sched/deque.c|s/store_release\(&d->bottom, newest\)/store_relaxed(\&d->bottom, newest)/
+deque: take the last without a compare-exchange|deque|sched/deque.c|s/if \(top < newest\)/if (top <= newest)/
+deque: take_half without a fresh top|deque|sched/deque.c|s/while \(!rdl_atomic_cas_acq_rel\(&d->top, &top, top \+ count\)\)/while (rdl_atomic_store_release(\&d->top, top + count), 0)/
+deque: links before owning|deque|sched/deque.c|s/while \(!rdl_atomic_cas_acq_rel\(&d->top, &top, top \+ count\)\)/while (rdl_atomic_load_relaxed(\&d->slots[top \& MASK])->next = NULL, !rdl_atomic_cas_acq_rel(\&d->top, \&top, top + count))/
+inject: no lock to push|inject|sched/inject.c|/last->next = NULL;/,/^}/s/rdl_lock_[acquirels]+\(&inject->lock\);//
+inject: lock taken relaxed|inject|sched/lock.h|s/exchange_acquire\(&lock->held/exchange_relaxed(\&lock->held/
+inject: lock released relaxed|inject|sched/lock.h|s/store_release\(&lock->held/store_relaxed(\&lock->held/
+inject: count forgotten by push|inject|sched/inject.c|s/set_count\(inject, rdl_inject_count\(inject\) \+ count\);//
+inbox: push publishes relaxed|inbox|sched/inbox.c|s/cas_release\(&inbox->newest/cas_relaxed(\&inbox->newest/
+inbox: taken relaxed|inbox|sched/inbox.c|s/exchange_acquire/exchange_relaxed/
+inbox: closed without a compare-exchange|inbox|sched/inbox.c|s/return rdl_atomic_cas_relaxed\(&inbox->newest, &newest, &closed\)/return rdl_inbox_empty(inbox) \&\& (rdl_atomic_store_release(\&inbox->newest, \&closed), true)/
+inbox: pushed without a compare-exchange|inbox|sched/inbox.c|s/while \(!rdl_atomic_cas_release\(&inbox->newest, &newest, r\)\)/while (rdl_atomic_store_release(\&inbox->newest, r), 0)/
+wait: fired without a compare-exchange|wait|sched/wait.c|s/while \(!rdl_atomic_cas_acq_rel\(&ticket.wait->word, &seen, fired\(seen, result\)\)\)/while (rdl_atomic_store_release(\&ticket.wait->word, fired(seen, result)), 0)/
+wait: parked without a compare-exchange|wait|sched/wait.c|s/if \(!rdl_atomic_cas_seq_cst\(&wait->word, &armed, parked\)\)/if (rdl_atomic_store_seq_cst(\&wait->word, parked), 0)/
+wait: fire releases nothing|wait|sched/wait.c|s/cas_acq_rel\(&ticket/cas_acquire(\&ticket/
+wait: fire acquires nothing|wait|sched/wait.c|s/cas_acq_rel\(&ticket/cas_release(\&ticket/
+wait: poke releases nothing|wait|sched/wait.c|s/cas_acq_rel\(&wait->word, &seen/cas_acquire(\&wait->word, \&seen/
+wait: poke acquires nothing|wait|sched/wait.c|s/cas_acq_rel\(&wait->word, &seen/cas_release(\&wait->word, \&seen/
+wait: disarm acquires nothing|wait|sched/wait.c|s/cas_acq_rel\(&wait->word, &armed/cas_relaxed(\&wait->word, \&armed/
+wait: armed relaxed|wait|sched/wait.c|s/store_release\(&wait->word/store_relaxed(\&wait->word/
+wait: parked not seq_cst|wait|sched/wait.c|s/cas_seq_cst\(&wait->word, &armed, parked\)/cas_acq_rel(\&wait->word, \&armed, parked)/
+wait: poked read acquire|wait|sched/wait.c|s/load_seq_cst\(&wait->poked/load_acquire(\&wait->poked/
+wait: poked not read|wait|sched/wait.c|s/if \(!rdl_atomic_load_seq_cst\(&wait->poked\)\)/if (1)/
+wait: poke by a plain store|wait|sched/wait.c|s/\(void\)rdl_atomic_exchange_seq_cst\(&wait->poked, 1u\)/rdl_atomic_store_seq_cst(\&wait->poked, 1u)/
+wait: poke not seq_cst|wait|sched/wait.c|s/exchange_seq_cst/exchange_acq_rel/
+wait: poke reads the word acquire|wait|sched/wait.c|s/load_seq_cst\(&wait->word/load_acquire(\&wait->word/
+wait: any generation fires|wait|sched/wait.c|s/in_phase\(seen, ARMED\) != ticket.armed/false/
+wait: shield ignored|wait|sched/wait.c|s/rdl_atomic_load_relaxed\(&wait->shield_depth\) > depth/false/
+wait: poked cleared by a plain store|wait|tests/model/scenario_wait.c|s/\(void\)rdl_atomic_exchange_acq_rel\(&wait.poked, 0u\)/rdl_atomic_store_seq_cst(\&wait.poked, 0u)/
+'
+
+compile() { # OUTPUT SOURCE_ROOT SOURCE [FLAG...]
+    local output=$1 from=$2 source=$3
+    shift 3
+    "$CC" "${flags[@]}" "-I$from" "-I$from/include" "$@" -c "$from/$source" -o "$output"
+}
+
+# The checker itself is never weakened.
+checker=()
+for part in memory plain run thread tsan_hooks main; do
+    compile "$work/$part.o" "$root" "tests/model/$part.c" -O3 || exit 1
+    checker+=("$work/$part.o")
+done
+"$CC" -c "$root/tests/model/switch.S" -o "$work/switch.o" || exit 1
+checker+=("$work/switch.o")
+
+build() { # SCENARIO SOURCE_ROOT OUTPUT
+    local scenario=$1 from=$2 output=$3 objects=() source object
+    for source in tests/model/scenario_"$scenario".c ${sources[$scenario]}; do
+        case $source in
+        *.h) continue ;;
+        *.S) object=$output-$(basename "$source" .S).o && "$CC" -c "$from/$source" -o "$object" ;;
+        *) object=$output-$(basename "$source" .c).o && compile "$object" "$from" "$source" -fsanitize=thread ;;
+        esac || return 1
+        objects+=("$object")
+    done
+    "$CC" -o "$output" "${objects[@]}" "${checker[@]}"
+}
+
+copy=$work/copy
+rm -rf -- "$copy"
+mkdir -p -- "$copy/tests"
+cp -R -- "$root/sched" "$root/io" "$root/runtime" "$root/include" "$copy/" || exit 1
+cp -R -- "$root/tests/model" "$copy/tests/" || exit 1
+
+found=0
+failed=0
+declare -A sound=()
+while IFS='|' read -r name scenario file edit; do
+    [ -n "$name" ] || continue
+    [ "$only" = "  " ] || [[ $only == *" $scenario "* ]] || continue
+
+    if [ -z "${sound[$scenario]-}" ]; then
+        if build "$scenario" "$root" "$work/model_$scenario" &&
+            output=$("$work/model_$scenario" 20000 2>&1); then
+            sound[$scenario]=yes
+        else
+            printf 'NOT SOUND  %s\n%s\n' "$scenario" "${output-it does not build}"
+            sound[$scenario]=no
+            failed=$((failed + 1))
+        fi
+    fi
+    [ "${sound[$scenario]}" = yes ] || continue
+
+    sed -E -e "$edit" "$root/$file" >"$copy/$file"
+    if cmp -s "$root/$file" "$copy/$file"; then
+        printf 'NO CHANGE  %s\n' "$name"
+        failed=$((failed + 1))
+    elif ! output=$(build "$scenario" "$copy" "$work/mutant" 2>&1); then
+        printf 'NO BUILD   %s\n%s\n' "$name" "$output"
+        failed=$((failed + 1))
+    elif output=$("$work/mutant" "$schedules" 2>&1); then
+        printf 'SURVIVES   %s: %s schedules of each case\n' "$name" "$schedules"
+        failed=$((failed + 1))
+    else
+        # The case that finds it first speaks for all.
+        line=$(printf '%s\n' "$output" | grep '^FAIL ' |
+            sed -E 's/^FAIL model ([^:]*): seed=([0-9]+) after ([0-9]+) schedules: (.*)/\3 \1 \2 \4/' |
+            sort -n | head -n 1)
+        if [ -z "$line" ]; then
+            printf 'CRASHES    %s\n%s\n' "$name" "$output"
+            failed=$((failed + 1))
+        else
+            read -r after where seed what <<<"$line"
+            printf 'found      %-48s %6s schedules, %s seed %s: %s\n' "$name" "$after" "$where" \
+                "$seed" "${what//"$copy/"/}"
+            found=$((found + 1))
+        fi
+    fi
+    cp -- "$root/$file" "$copy/$file"
+done <<<"$mutants"
+
+printf '%d mutants found, %d not\n' "$found" "$failed"
+[ "$failed" -eq 0 ] && [ "$found" -gt 0 ]

@@ -1,0 +1,247 @@
+/*
+ * tests/model/scenario_team.c - loops that sleep, search, steal and are woken: no work is overlooked, nobody
+ * sleeps over it, and a stop reaches everyone.
+ *
+ * Whole loops, with fibers on stacks of their own. To make a lost wake visible, a fiber blocks its loop until
+ * another fiber has run, which then has to happen elsewhere.
+ */
+#include "sched/loop.h"
+
+#include <raddle/task.h>
+
+#include "tests/model/host.h"
+#include "tests/model/model.h"
+
+enum { LOOPS = 3, FIBERS = 3 };
+
+static struct rdl_loop loops[LOOPS];
+static struct rdl_loop *loop_list[LOOPS];
+static struct rdl_sleeper *sleepers[LOOPS];
+static struct rdl_team team;
+static unsigned loop_count;
+
+static struct rdl_fiber *fibers[FIBERS];
+static rdl_atomic(uint32_t) ran[FIBERS];
+static unsigned runs[FIBERS];
+static struct rdl_runnable callbacks[2];
+static unsigned called, ended;
+
+static void stop_all(void)
+{
+    for (unsigned i = 0; i < loop_count; i++)
+        rdl_loop_stop(&loops[i]);
+}
+
+static void run_loop(void *arg)
+{
+    model_check(rdl_loop_run(arg) == 0);
+}
+
+static void begin(unsigned count)
+{
+    static const char *const names[LOOPS] = {"loop 0", "loop 1", "loop 2"};
+
+    host_begin();
+    loop_count = count;
+    called = ended = 0;
+    rdl_inject_init(&team.inject);
+    team.count = count;
+    team.loops = loop_list;
+    for (unsigned i = 0; i < FIBERS; i++) {
+        rdl_atomic_init(&ran[i], 0u);
+        runs[i] = 0;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        loop_list[i] = &loops[i];
+        sleepers[i] = &loops[i].sleeper;
+        rdl_loop_init(&loops[i], host_driver(i), count > 1 ? &team : NULL, i);
+        model_spawn(names[i], run_loop, &loops[i]);
+    }
+    rdl_idle_init(&team.idle, sleepers, count);
+}
+
+static void end(void)
+{
+    for (unsigned i = 0; i < loop_count; i++) {
+        model_check(!rdl_loop_busy(&loops[i]));
+        model_check(rdl_inbox_empty(&loops[i].inbox));
+    }
+    model_check(rdl_inject_count(&team.inject) == 0);
+    host_end();
+}
+
+static unsigned number_of(const struct rdl_fiber *fiber)
+{
+    for (unsigned i = 0; i < FIBERS; i++)
+        if (fibers[i] == fiber)
+            return i;
+    model_fail("an unknown fiber");
+}
+
+static struct rdl_fiber *make(unsigned i, void (*main)(struct rdl_fiber *), unsigned mobility,
+                              struct rdl_loop *home)
+{
+    static const char *const names[FIBERS] = {"fiber 0", "fiber 1", "fiber 2"};
+    struct rdl_stack_cache *none = NULL;
+
+    model_check(rdl_fiber_create(none, sizeof *fibers[i], sizeof *fibers[i], 0, main, &fibers[i]) == 0);
+    fibers[i]->mobility = (uint8_t)mobility;
+    fibers[i]->home = home;
+    model_name(fibers[i], names[i]);
+    return fibers[i];
+}
+
+static void note_run(unsigned i)
+{
+    model_check(model_count(&runs[i]) == 1);
+    (void)rdl_atomic_exchange_acq_rel(&ran[i], 1u);
+}
+
+/* Blocks this loop until fiber i has run. */
+static void await(unsigned i)
+{
+    model_sleep_while(&ran[i], 0);
+}
+
+/* Callbacks that a stranger posts reach a loop that may be at any point of going to sleep. */
+static void callback(struct rdl_runnable *r)
+{
+    (void)r;
+    if (model_count(&called) == 2)
+        stop_all();
+}
+
+static void poster(void *arg)
+{
+    (void)arg;
+    callbacks[0].call = callbacks[1].call = callback;
+    model_check(rdl_loop_post(&loops[0], &callbacks[0]));
+    model_check(rdl_loop_post(&loops[0], &callbacks[1]));
+}
+
+static void begin_post(void)
+{
+    begin(2);
+    model_spawn("poster", poster, NULL);
+}
+
+static void begin_post_alone(void)
+{
+    begin(1);
+    model_spawn("poster", poster, NULL);
+}
+
+/* A fiber starts another and needs the other loop to run it. */
+static void started(struct rdl_fiber *self)
+{
+    (void)self;
+    note_run(1);
+}
+
+static void starter(struct rdl_fiber *self)
+{
+    struct rdl_loop *loop = rdl_loop_current();
+
+    note_run(0);
+    rdl_loop_start(loop, make(1, started, RADDLE_FRESH, loop));
+    model_check(self == rdl_fiber_self());
+    await(1);
+    stop_all();
+}
+
+static void begin_start(void)
+{
+    begin(2);
+    model_check(rdl_loop_post(&loops[0], &make(0, starter, RADDLE_FRESH, &loops[0])->run));
+}
+
+/* Fibers come through the injector, and each blocks its loop until the next has run: every wake that was
+ * elided because of a searcher has to be made up for. */
+static void link_of_chain(struct rdl_fiber *self)
+{
+    unsigned i = number_of(self);
+
+    note_run(i);
+    if (i + 1 < loop_count)
+        await(i + 1);
+    if (model_count(&ended) == loop_count)
+        stop_all();
+}
+
+static void injector(void *arg)
+{
+    (void)arg;
+    for (unsigned i = 0; i < loop_count; i++)
+        rdl_team_woken(&team, fibers[i]);
+}
+
+static void begin_chain(unsigned count)
+{
+    begin(count);
+    for (unsigned i = 0; i < count; i++)
+        (void)make(i, link_of_chain, RADDLE_FRESH, &loops[0]);
+    model_spawn("injector", injector, NULL);
+}
+
+static void begin_chain_2(void)
+{
+    begin_chain(2);
+}
+
+static void begin_chain_3(void)
+{
+    begin_chain(3);
+}
+
+/* A migratable fiber parks, is woken by a stranger, and may go on elsewhere. */
+static struct rdl_ticket ticket;
+static rdl_atomic(uint32_t) published;
+
+static void sleeper(struct rdl_fiber *self)
+{
+    note_run(number_of(self));
+    ticket = rdl_fiber_arm(self, RDL_PARK_CANCELLABLE);
+    rdl_atomic_store_release(&published, 1u);
+    model_check(rdl_fiber_park(self, RDL_PARK_CANCELLABLE, "a stranger", 0) == 7);
+    model_check(self == rdl_fiber_self());
+    stop_all();
+}
+
+static void stranger(void *arg)
+{
+    (void)arg;
+    while (!rdl_atomic_load_acquire(&published))
+        model_yield();
+    model_check(rdl_fiber_fire(ticket, 7));
+}
+
+static void begin_woken(void)
+{
+    begin(2);
+    rdl_atomic_init(&published, 0u);
+    model_check(rdl_loop_post(&loops[0], &make(0, sleeper, RADDLE_MIGRATABLE, &loops[0])->run));
+    model_spawn("stranger", stranger, NULL);
+}
+
+/* As a fiber that stays at home. */
+static void begin_woken_home(void)
+{
+    begin(2);
+    rdl_atomic_init(&published, 0u);
+    model_check(rdl_loop_post(&loops[1], &make(0, sleeper, RADDLE_FRESH, &loops[1])->run));
+    model_spawn("stranger", stranger, NULL);
+}
+
+/* What only people read, and the loop's own. */
+const char *const model_unwatched_names[] = {"counter", "waiting_", "answer", NULL};
+const char model_scenario_name[] = "team";
+const struct model_case model_cases[] = {
+    {"post", begin_post, end},
+    {"post_alone", begin_post_alone, end},
+    {"start", begin_start, end},
+    {"chain_2", begin_chain_2, end},
+    {"chain_3", begin_chain_3, end},
+    {"woken", begin_woken, end},
+    {"woken_home", begin_woken_home, end},
+    {0},
+};

@@ -1,0 +1,15 @@
+/*
+ * tests/model/watched.h - included before everything in a watched source: gcc leaves memset and memcpy
+ * to be intercepted, or expands them in place, so they are given names of ours.
+ */
+#ifndef MODEL_WATCHED_H
+#define MODEL_WATCHED_H
+
+#include <string.h>
+
+#include "tests/model/model.h"
+
+#define memset model_memset
+#define memcpy model_memcpy
+
+#endif

@@ -1,0 +1,47 @@
+/*
+ * tests/support/io_main.c - main() of the Criterion programs that run once per driver: skips all where
+ * RADDLE_POLICY asks for a driver that this kernel or container denies.
+ */
+#include <criterion/criterion.h>
+#include <criterion/options.h>
+
+#include <linux/io_uring.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+enum {
+    EXIT_SKIP = 77,
+};
+
+static bool uring_works(void)
+{
+    struct io_uring_params params = {0};
+    long fd = syscall(__NR_io_uring_setup, 1, &params);
+    bool works;
+
+    if (fd < 0)
+        return false;
+    works = syscall(__NR_io_uring_enter, fd, 0, 0, 0, NULL, 0) == 0;
+    close((int)fd);
+    return works;
+}
+
+int main(int argc, char **argv)
+{
+    const char *policy = getenv("RADDLE_POLICY");
+    struct criterion_test_set *tests;
+    int status = 0;
+
+    if (policy != NULL && strcmp(policy, "uring") == 0 && (!RADDLE_HAVE_URING || !uring_works())) {
+        printf("skipped: io_uring is %s\n", RADDLE_HAVE_URING ? "denied here" : "not built in");
+        return EXIT_SKIP;
+    }
+    tests = criterion_initialize();
+    if (criterion_handle_args(argc, argv, true))
+        status = criterion_run_all_tests(tests) ? 0 : 1;
+    criterion_finalize(tests);
+    return status;
+}

@@ -1,0 +1,104 @@
+# How tests are registered: always through these functions, never with a bare add_test.
+#
+#   raddle_test(NAME SOURCE...)        Criterion. Not in thread-sanitizer builds, where Criterion aborts.
+#   raddle_io_test(NAME SOURCE...)     Criterion, run once per driver and number of loops, and with
+#                                      io_uring denied.
+#   raddle_race(NAME [PER_DRIVER] SOURCE...)
+#                                      A plain program, in every build: exit 0, 1, or 77 for "not here".
+#                                      PER_DRIVER runs it as raddle_io_test() does.
+#   raddle_script(NAME COMMAND...)     A check by a script: 0, 1, or 77.
+#
+# A test links the static library, so it reaches what is hidden in the shared one. A sanitizer's report
+# fails a test whatever its exit status says: Criterion calls a test passed before the leak check runs.
+
+set(raddle_test_report "Sanitizer: ;: runtime error: ")
+
+# What every entry gets. A test that uses several threads has the machine for itself.
+function(raddle_test_entry name seconds processors)
+  if(RADDLE_SANITIZE)
+    math(EXPR seconds "${seconds} * 3")
+  endif()
+  set_tests_properties(${name} PROPERTIES
+    TIMEOUT ${seconds}
+    PROCESSORS ${processors}
+    SKIP_RETURN_CODE 77
+    FAIL_REGULAR_EXPRESSION "${raddle_test_report}"
+    LABELS "${ARGN}"
+    ENVIRONMENT "\
+ASAN_OPTIONS=detect_stack_use_after_return=1:detect_leaks=1;\
+UBSAN_OPTIONS=print_stacktrace=1;\
+TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1")
+endfunction()
+
+# Flags, includes and libraries of a test, or of what tests share.
+function(raddle_test_target name)
+  set_target_properties(${name} PROPERTIES C_STANDARD 11 C_STANDARD_REQUIRED ON C_EXTENSIONS ON)
+  target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}")
+  target_compile_definitions(${name} PRIVATE RADDLE_HAVE_URING=$<BOOL:${RADDLE_HAVE_URING}>)
+  target_link_libraries(${name} PRIVATE raddle::static raddle_dependencies m)
+  raddle_harden(${name})
+  raddle_developer_flags(${name} TEST)
+endfunction()
+
+function(raddle_test_program name)
+  add_executable(${name} ${ARGN})
+  target_link_libraries(${name} PRIVATE raddle_test_support)
+  raddle_test_target(${name})
+endfunction()
+
+# One program, once per driver and number of loops. Denied: no policy is asked for, io_uring's system
+# calls fail, and the program must go on with epoll.
+function(raddle_test_per_driver name seconds)
+  foreach(driver IN ITEMS uring epoll)
+    foreach(loops IN ITEMS 1 4)
+      set(entry ${name}.${driver}.${loops})
+      add_test(NAME ${entry} COMMAND ${name})
+      raddle_test_entry(${entry} ${seconds} 2 ${ARGN} ${driver})
+      set_property(TEST ${entry} APPEND PROPERTY ENVIRONMENT
+        "RADDLE_POLICY=${driver};RADDLE_TEST_LOOPS=${loops}")
+    endforeach()
+  endforeach()
+  foreach(error IN ITEMS EPERM ENOSYS)
+    set(entry ${name}.denied.${error})
+    add_test(NAME ${entry} COMMAND deny_uring ${error} $<TARGET_FILE:${name}>)
+    raddle_test_entry(${entry} ${seconds} 2 ${ARGN} denied)
+    set_property(TEST ${entry} APPEND PROPERTY ENVIRONMENT "RADDLE_TEST_LOOPS=4")
+    set_property(TEST ${entry} PROPERTY ENVIRONMENT_MODIFICATION "RADDLE_POLICY=unset:")
+  endforeach()
+endfunction()
+
+function(raddle_test name)
+  if(NOT RADDLE_CRITERION)
+    return()
+  endif()
+  raddle_test_program(${name} ${ARGN})
+  target_link_libraries(${name} PRIVATE PkgConfig::CRITERION)
+  add_test(NAME ${name} COMMAND ${name})
+  raddle_test_entry(${name} 60 1 unit)
+endfunction()
+
+function(raddle_io_test name)
+  if(NOT RADDLE_CRITERION)
+    return()
+  endif()
+  raddle_test_program(${name} ${ARGN} "${PROJECT_SOURCE_DIR}/tests/support/io_main.c")
+  target_link_libraries(${name} PRIVATE PkgConfig::CRITERION)
+  raddle_test_per_driver(${name} 60 io)
+endfunction()
+
+function(raddle_race name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "PER_DRIVER" "" "")
+  raddle_test_program(${name} ${arg_UNPARSED_ARGUMENTS})
+  if(arg_PER_DRIVER)
+    raddle_test_per_driver(${name} 60 race io)
+  else()
+    add_test(NAME ${name} COMMAND ${name})
+    raddle_test_entry(${name} 60 2 race)
+  endif()
+endfunction()
+
+function(raddle_script name)
+  add_test(NAME ${name} COMMAND ${ARGN} COMMAND_EXPAND_LISTS
+    WORKING_DIRECTORY "${PROJECT_SOURCE_DIR}")
+  raddle_test_entry(${name} 120 1 script)
+endfunction()
