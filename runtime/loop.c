@@ -54,6 +54,27 @@ void rdl_raddle_loop_for_each(void (*fn)(struct raddle_loop *loop, void *arg), v
     pthread_mutex_unlock(&registry_lock);
 }
 
+void rdl_raddle_loops_lock(void)
+{
+    pthread_mutex_lock(&registry_lock);
+}
+
+void rdl_raddle_loops_unlock(void)
+{
+    pthread_mutex_unlock(&registry_lock);
+}
+
+/* Their memory stays: tasks' stacks point into it, and the child may stand on one. */
+void rdl_raddle_loops_abandon(void)
+{
+    for (struct raddle_loop *loop = registry; loop; loop = loop->next) {
+        loop->base.driver->ops->abandon(loop->base.driver);
+        loop->phase = RDL_LOOP_CLOSING;
+    }
+    registry = NULL;
+    rdl_loop_forget();
+}
+
 int rdl_raddle_loop_create(struct rdl_driver *driver, const struct raddle_policy *policy,
                            enum raddle_mobility mobility, struct raddle_loop **out)
 {
@@ -61,6 +82,8 @@ int rdl_raddle_loop_create(struct rdl_driver *driver, const struct raddle_policy
     struct raddle_loop *loop;
     int rc = rdl_dump_install();
 
+    if (rc == 0)
+        rc = rdl_fork_install();
     if (rc < 0)
         return rc;
     loop = rdl_sys_calloc_aligned(64, bytes);

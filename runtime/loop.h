@@ -79,6 +79,13 @@ int rdl_raddle_loop_main(struct raddle_loop *loop, raddle_task_fn *fn, void *arg
 /* Any thread: calls fn for each loop of the process; none is freed meanwhile. */
 void rdl_raddle_loop_for_each(void (*fn)(struct raddle_loop *loop, void *arg), void *arg);
 
+/* Once per process, and harmless to repeat: what happens to loops when the process forks (fork.c). */
+int rdl_fork_install(void);
+/* For fork.c: keeps loops from coming and going, and lets them again; the child forgets them all. */
+void rdl_raddle_loops_lock(void);
+void rdl_raddle_loops_unlock(void);
+void rdl_raddle_loops_abandon(void);
+
 /* executor.c */
 void rdl_default_executor_init(struct rdl_default_executor *d,
                                const struct raddle_executor_options *options);
@@ -89,6 +96,7 @@ int rdl_policy_new_loop(const struct raddle_policy *policy,
                         const struct raddle_loop_options *options, struct raddle_loop **out);
 void rdl_policy_loop_started(const struct raddle_policy *policy, struct raddle_loop *loop);
 void rdl_policy_loop_closed(const struct raddle_policy *policy, struct raddle_loop *loop);
+void rdl_policy_after_fork_child(void);
 /* The calling thread's loop is gone, or another's. */
 void rdl_policy_forget_loop(const struct raddle_loop *loop);
 

@@ -52,7 +52,7 @@ struct rdl_monitor {
 /* For the handlers: the monitor that owns the signals. They touch only these. */
 static rdl_atomic(int) signal_fd = -1;
 static rdl_atomic(uint32_t) sigints, sigquits;
-static pthread_mutex_t signal_owner = PTHREAD_MUTEX_INITIALIZER;
+static rdl_atomic(struct rdl_monitor *) signal_owner;
 
 static void on_signal(int number)
 {
@@ -165,6 +165,7 @@ static void *monitor_main(void *arg)
 int rdl_monitor_start(const struct rdl_monitor_options *options, struct rdl_monitor **out)
 {
     struct rdl_monitor *m;
+    struct rdl_monitor *nobody = NULL;
     void *warm[1];
     int rc;
 
@@ -191,7 +192,8 @@ int rdl_monitor_start(const struct rdl_monitor_options *options, struct rdl_moni
     rc = rdl_sys_thread_create(&m->thread, 0, monitor_main, m);
     if (rc < 0)
         goto close_fd;
-    if ((options->sigint || options->sigquit) && pthread_mutex_trylock(&signal_owner) == 0) {
+    if ((options->sigint || options->sigquit) &&
+        rdl_atomic_cas_acq_rel(&signal_owner, &nobody, m)) {
         rdl_atomic_store_relaxed(&sigints, 0);
         rdl_atomic_store_relaxed(&sigquits, 0);
         rdl_atomic_store_relaxed(&signal_fd, m->wake_fd);
@@ -220,6 +222,25 @@ void rdl_monitor_set_main(struct rdl_monitor *m, raddle_task *main)
     wake(m);
 }
 
+static void give_back_signals(struct rdl_monitor *m)
+{
+    if (!rdl_atomic_load_acquire(&m->owns_signals))
+        return;
+    give_back_sigint(m);
+    if (m->options.sigquit)
+        (void)rdl_sys_sigaction(SIGQUIT, &m->old_sigquit, NULL);
+    rdl_atomic_store_relaxed(&signal_fd, -1);
+    rdl_atomic_store_release(&signal_owner, NULL);
+}
+
+void rdl_monitor_after_fork(void)
+{
+    struct rdl_monitor *m = rdl_atomic_load_relaxed(&signal_owner);
+
+    if (m)
+        give_back_signals(m);
+}
+
 void rdl_monitor_stop(struct rdl_monitor *m)
 {
     if (!m)
@@ -227,13 +248,7 @@ void rdl_monitor_stop(struct rdl_monitor *m)
     rdl_atomic_store_release(&m->stop, true);
     wake(m);
     pthread_join(m->thread, NULL);
-    if (rdl_atomic_load_acquire(&m->owns_signals)) {
-        give_back_sigint(m);
-        if (m->options.sigquit)
-            (void)rdl_sys_sigaction(SIGQUIT, &m->old_sigquit, NULL);
-        rdl_atomic_store_relaxed(&signal_fd, -1);
-        pthread_mutex_unlock(&signal_owner);
-    }
+    give_back_signals(m);
     if (m->options.slow_ns)
         (void)rdl_sys_sigaction(SIGURG, &m->old_sigurg, NULL);
     raddle_task_unref(rdl_atomic_load_relaxed(&m->main));

@@ -27,6 +27,9 @@ int rdl_monitor_start(const struct rdl_monitor_options *options, struct rdl_moni
 /* Any thread, once: whom SIGINT cancels. Takes a reference of its own. */
 void rdl_monitor_set_main(struct rdl_monitor *monitor, raddle_task *main);
 
+/* In the child of a fork, which has no monitor: the signals are as they were before it. */
+void rdl_monitor_after_fork(void);
+
 /* Waits for the thread and puts the signals' actions back. NULL does nothing. */
 void rdl_monitor_stop(struct rdl_monitor *monitor);
 

@@ -104,6 +104,11 @@ static void builtin_loop_event(const struct raddle_policy *policy, raddle_loop *
     (void)loop;
 }
 
+static void builtin_after_fork_child(const struct raddle_policy *policy)
+{
+    (void)policy;
+}
+
 static const struct raddle_policy builtin = {
     .name = "default",
     .new_loop = builtin_new_loop,
@@ -111,6 +116,7 @@ static const struct raddle_policy builtin = {
     .set_loop = builtin_set_loop,
     .loop_started = builtin_loop_event,
     .loop_closed = builtin_loop_event,
+    .after_fork_child = builtin_after_fork_child,
 };
 
 const struct raddle_policy *raddle_default_policy(void)
@@ -174,6 +180,15 @@ void rdl_policy_loop_closed(const struct raddle_policy *policy, struct raddle_lo
 {
     NEAREST(policy, loop_closed);
     policy->loop_closed(policy, loop);
+}
+
+void rdl_policy_after_fork_child(void)
+{
+    const struct raddle_policy *policy = raddle_get_policy();
+
+    thread_loop = NULL;
+    NEAREST(policy, after_fork_child);
+    policy->after_fork_child(policy);
 }
 
 void rdl_policy_forget_loop(const struct raddle_loop *loop)

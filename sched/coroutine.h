@@ -61,9 +61,10 @@ void rdl_coroutine_frames(const struct rdl_coroutine *co, void **pc, void **fp, 
 
 /*
  * rdl_coroutine_switch_inline() is the same switch, expanded in place: all registers are clobbered,
- * so the compiler saves what is live and nothing else, and no call or return is left to be
- * mispredicted. Meant for the one noinline function of a scheduler in which tasks park. Where the
- * compiler or a tool doesn't allow it, it is the call.
+ * so the compiler saves what is live and nothing else, and each place has a jump of its own to be
+ * predicted. Meant for the one noinline function of a scheduler in which tasks park: the function
+ * saves for its caller what it must save anyway. Where the compiler or a tool doesn't allow it, it
+ * is the call.
  */
 #if defined(__x86_64__) && defined(__LP64__) && defined(__OPTIMIZE__) && !RDL_ASAN && !RDL_TSAN
 #define RDL_COROUTINE_INLINE 1
@@ -82,11 +83,19 @@ void rdl_coroutine_frames(const struct rdl_coroutine *co, void **pc, void **fp, 
 #define RDL_CLOBBER_AVX512
 #endif
 
+/* In switch_x86_64.S. */
+void rdl_switch_stacks(void **save, void *load);
+
 /*
  * The record that switch_x86_64.S describes is a local variable here: nothing is pushed, so the
  * stack pointer moves in a single instruction, the compiler's own CFI is right at every other one,
  * and the red zone is nobody's concern. rbp is saved by hand because a function with a frame
  * pointer may not name it as clobbered.
+ *
+ * The call that never happens is for gcc. Its interprocedural analysis believes that a function
+ * with nothing but an asm in it, "memory" clobber or not, leaves the file's static variables alone
+ * (with -flto: every file's), and keeps them in registers across the switch in which other tasks
+ * change them. A call to something outside is taken seriously.
  */
 static inline __attribute__((always_inline)) void
 rdl_coroutine_switch_inline(struct rdl_coroutine *from, struct rdl_coroutine *to)
@@ -95,6 +104,10 @@ rdl_coroutine_switch_inline(struct rdl_coroutine *from, struct rdl_coroutine *to
     void **save = &from->sp;
     void *load = to->sp;
 
+    if (__builtin_expect(!load, 0)) {
+        rdl_switch_stacks(save, load); /* a fault: to was never initialized */
+        return;
+    }
     __asm__ volatile(
         "leaq 1f(%%rip), %%rax\n\t"
         "movq %%rax, %[pc]\n\t"

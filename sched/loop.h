@@ -116,6 +116,9 @@ static inline int64_t rdl_loop_now(const struct rdl_loop *loop)
     return loop->now_ns;
 }
 
+/* In the child of a fork: this thread runs no loop, whatever stack it stands on. */
+void rdl_loop_forget(void);
+
 /* The clock now, which is also how the loop saw it last. Loop's thread. */
 int64_t rdl_loop_look(struct rdl_loop *loop);
 

@@ -51,6 +51,9 @@ struct raddle_policy {
     void (*loop_started)(const struct raddle_policy *policy, raddle_loop *loop);
     /** loop is about to be freed. */
     void (*loop_closed)(const struct raddle_policy *policy, raddle_loop *loop);
+    /** In the child of a fork: the parent's loops, their tasks and their executors are gone from here,
+     *  and the calling thread has no loop. Only what is allowed after fork() in such a process. */
+    void (*after_fork_child)(const struct raddle_policy *policy);
 
     uint64_t reserved[4]; /**< Zero. */
 };

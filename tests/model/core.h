@@ -56,7 +56,8 @@ struct model_cell {
     uint32_t round;
     uint8_t poisoned;       /* bit i: byte i */
     uint8_t access_count;
-    uint8_t location[8];    /* of the atomic variable that starts at byte i: index + 1, or 0 */
+    bool has_locations;
+    uint8_t location[8]; /* of the atomic variable that starts at byte i: index + 1, or 0 */
     struct model_access accesses[MODEL_ACCESSES];
 };
 

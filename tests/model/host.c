@@ -58,7 +58,6 @@ void host_begin(void)
         stack->top = stacks[i] + STACK_BYTES;
         stack->next = depot;
         depot = stack;
-        model_poison(stack->top - BLOCK_BYTES, BLOCK_BYTES);
     }
     heap_used = 0;
     heap_out = 0;

@@ -196,6 +196,7 @@ static struct location *location_at(const void *p, size_t size)
             model_minds[i].fenced.seen[location_count] = 0;
         }
         *index = (uint8_t)++location_count;
+        cell->has_locations = true;
         begin_location(l, in_memory(p, size));
         /* Static, or made by a plain write (of zeroes, mostly), which must be known here: that is not
          * an atomic operation, but a plain read would race with it just the same. */

@@ -40,6 +40,7 @@ struct model_cell *model_cell_at(uintptr_t address)
             cell->key = key;
             cell->poisoned = 0;
             cell->access_count = 0;
+            cell->has_locations = false;
             for (int b = 0; b < 8; b++)
                 cell->location[b] = 0;
             return cell;
@@ -60,6 +61,14 @@ static void record(struct model_cell *cell, uint8_t bytes, bool write, const voi
     struct model_mind *me = &model_minds[model_current];
     unsigned kept = 0;
 
+    if (cell->access_count) {
+        const struct model_access *last = &cell->accesses[cell->access_count - 1];
+
+        /* Again, and nothing has happened since. */
+        if (last->thread == model_current && last->clock == me->now.clock[model_current] &&
+            (last->bytes & bytes) == bytes && (last->write || !write))
+            return;
+    }
     for (unsigned i = 0; i < cell->access_count; i++) {
         struct model_access *a = &cell->accesses[i];
 
@@ -94,9 +103,10 @@ static void plain_word(uintptr_t address, uint8_t bytes, bool write, const void 
     if (cell->poisoned & bytes)
         model_fail("%s %s memory that was given back (addr2line 0x%lx)",
                    model_thread_name(model_current), write ? "writes" : "reads", place(pc));
-    for (unsigned b = 0; b < 8; b++)
-        if ((bytes & 1u << b) && cell->location[b])
-            model_plain_on_location(cell->location[b] - 1u, write);
+    if (cell->has_locations)
+        for (unsigned b = 0; b < 8; b++)
+            if ((bytes & 1u << b) && cell->location[b])
+                model_plain_on_location(cell->location[b] - 1u, write);
     record(cell, bytes, write, pc);
 }
 
@@ -117,9 +127,14 @@ static void for_each_word(const void *p, size_t size, bool write, const void *pc
 
 void model_plain(const void *p, size_t size, bool write, const void *pc)
 {
+    uintptr_t address = (uintptr_t)p;
+
     if (model_current == 0 || model_is_local(p))
         return;
-    for_each_word(p, size, write, pc, plain_word);
+    if (address % 8 + size <= 8)
+        plain_word(address, (uint8_t)(((1u << size) - 1) << address % 8), write, pc);
+    else
+        for_each_word(p, size, write, pc, plain_word);
 }
 
 void model_plain_read_only(const void *p, size_t size)
