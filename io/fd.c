@@ -116,7 +116,8 @@ bool rdl_fd_leave(struct rdl_fd *entry, struct rdl_op *op)
     return closed;
 }
 
-static enum rdl_fd_kind ask(int fd)
+/* An enum rdl_fd_kind or -errno. */
+static int ask(int fd)
 {
     int domain = 0, type = 0, protocol = 0, rc;
     socklen_t length = sizeof(int);
@@ -125,11 +126,11 @@ static enum rdl_fd_kind ask(int fd)
     if (rc == -ENOTSOCK) {
         rc = rdl_sys_file_type(fd);
         if (rc < 0)
-            return RDL_FD_UNKNOWN;
+            return rc;
         return rc == S_IFREG || rc == S_IFDIR || rc == S_IFBLK ? RDL_FD_FILE : RDL_FD_PIPE;
     }
     if (rc < 0)
-        return RDL_FD_UNKNOWN;
+        return rc;
     length = sizeof(int);
     if (rdl_sys_getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &length) < 0 || type != SOCK_STREAM)
         return RDL_FD_SOCKET;
@@ -141,13 +142,14 @@ static enum rdl_fd_kind ask(int fd)
     return RDL_FD_STREAM;
 }
 
-enum rdl_fd_kind rdl_fd_kind(struct rdl_fd *entry, int fd)
+int rdl_fd_kind(struct rdl_fd *entry, int fd)
 {
-    enum rdl_fd_kind kind = rdl_atomic_load_relaxed(&entry->kind);
+    int kind = rdl_atomic_load_relaxed(&entry->kind);
 
     if (kind == RDL_FD_UNKNOWN) {
         kind = ask(fd);
-        rdl_fd_set_kind(entry, kind);
+        if (kind >= 0)
+            rdl_fd_set_kind(entry, (enum rdl_fd_kind)kind);
     }
     return kind;
 }

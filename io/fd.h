@@ -27,7 +27,7 @@ enum rdl_fd_kind {
     RDL_FD_FILE     /* a file: never waits for readiness */
 };
 
-static inline bool rdl_fd_is_socket(enum rdl_fd_kind kind)
+static inline bool rdl_fd_is_socket(int kind)
 {
     return kind == RDL_FD_TCP || kind == RDL_FD_STREAM || kind == RDL_FD_SOCKET;
 }
@@ -68,8 +68,8 @@ bool rdl_fd_enter(struct rdl_fd *entry, struct rdl_op *op);
 /* The end of that. Returns whether the descriptor is being closed and op was told to end. */
 bool rdl_fd_leave(struct rdl_fd *entry, struct rdl_op *op);
 
-/* What the descriptor is; asks the kernel once. */
-enum rdl_fd_kind rdl_fd_kind(struct rdl_fd *entry, int fd);
+/* What the descriptor is, an enum rdl_fd_kind; asks the kernel once. Or -errno. */
+int rdl_fd_kind(struct rdl_fd *entry, int fd);
 void rdl_fd_set_kind(struct rdl_fd *entry, enum rdl_fd_kind kind);
 
 /* Makes it non-blocking, once. 0 or -errno. */

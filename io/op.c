@@ -194,6 +194,7 @@ static void as_socket_call(struct rdl_op *op)
 static int prepare(struct rdl_op *op)
 {
     int rc = rdl_fd_find(op->fd, &op->entry);
+    int kind;
     bool sized = op->code == RDL_OP_READ || op->code == RDL_OP_WRITE || op->code == RDL_OP_RECV ||
                  op->code == RDL_OP_SEND;
 
@@ -202,8 +203,13 @@ static int prepare(struct rdl_op *op)
     if (sized && op->size.bytes > MAX_BYTES)
         op->size.bytes = MAX_BYTES;
     op->events = readiness_of(op);
-    if (rdl_fd_is_socket(rdl_fd_kind(op->entry, op->fd)))
+    kind = rdl_fd_kind(op->entry, op->fd);
+    if (kind < 0)
+        return kind;
+    if (rdl_fd_is_socket(kind))
         as_socket_call(op);
+    else if (op->code >= RDL_OP_RECV && op->code <= RDL_OP_CONNECT)
+        return -ENOTSOCK; /* a ring that polls first would wait before it says so */
     /* The two calls that have no flag for "don't wait". */
     if (op->code == RDL_OP_ACCEPT || op->code == RDL_OP_CONNECT)
         return rdl_fd_unblock(op->entry, op->fd);

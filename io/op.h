@@ -26,7 +26,7 @@ enum rdl_op_code {
     RDL_OP_WRITE,
     RDL_OP_READV,
     RDL_OP_WRITEV,
-    RDL_OP_RECV,
+    RDL_OP_RECV, /* from here to CONNECT: of sockets */
     RDL_OP_SEND,
     RDL_OP_RECVMSG,
     RDL_OP_SENDMSG,

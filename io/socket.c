@@ -92,7 +92,7 @@ ssize_t raddle_fd_recv(int fd, void *buffer, size_t bytes, int flags)
 
     if (flags & MSG_WAITALL) {
         if (!(flags & (MSG_PEEK | MSG_OOB | MSG_ERRQUEUE)) && rdl_fd_find(fd, &entry) == 0) {
-            enum rdl_fd_kind kind = rdl_fd_kind(entry, fd);
+            int kind = rdl_fd_kind(entry, fd);
             if (kind == RDL_FD_TCP || kind == RDL_FD_STREAM)
                 return recv_all(fd, buffer, bytes, flags);
         }

@@ -196,7 +196,7 @@ int rdl_stream_accepted(int fd, raddle_stream **out)
 }
 
 /* 0, -EINVAL for what has no bytes to give, -EBADF. */
-static int check(int fd, enum rdl_fd_kind kind)
+static int check(int fd, int kind)
 {
     int value = 1, rc;
     socklen_t length = sizeof(value);
@@ -221,7 +221,9 @@ int raddle_stream_from_fd(int fd, raddle_stream **out)
     int rc = rdl_fd_find(fd, &entry);
 
     if (rc == 0)
-        rc = check(fd, rdl_fd_kind(entry, fd));
+        rc = rdl_fd_kind(entry, fd);
+    if (rc >= 0)
+        rc = check(fd, rc);
     return rc < 0 ? rc : rdl_stream_accepted(fd, out);
 }
 

@@ -147,7 +147,8 @@ static void fill_receive(const struct uring *u, const struct rdl_op *op, struct 
         io_uring_prep_recv(sqe, op->fd, op->at.buffer, op->size.bytes, op->flags);
     else
         io_uring_prep_recvmsg(sqe, op->fd, op->at.message, (unsigned)op->flags);
-    if (u->poll_first)
+    /* Urgent and error data are not waited for: that there is none is an answer. */
+    if (u->poll_first && op->events == POLLIN)
         sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
 }
 

@@ -4,9 +4,10 @@
  * The call lies in the task's frame. finished and ticket are under its lock: the pool's thread sets
  * finished, copies the ticket, releases the lock, which is its last touch of the frame, and fires.
  *
- * When the queue is full, tasks line up in the executor, first come first served. Who finds it full
- * does so under the executor's lock and links itself before releasing it; the jobs that filled the
- * queue end later, and the end of each wakes the first in line. So nobody is forgotten.
+ * When the queue is full, tasks line up in the executor, first come first served. Who finds it full does so
+ * under the executor's lock and links itself before releasing it; whatever makes room later (a thread takes
+ * a job, or one is taken back) calls the first in line, and who was called and leaves without having
+ * submitted calls the next. So nobody is forgotten.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -147,13 +148,13 @@ static void run(struct rdl_job *job)
 {
     struct call *call = (struct call *)(void *)job;
 
+    call_next(call->executor); /* it has left the queue */
     call->result = call->fn(call->arg);
 }
 
 static void done(struct rdl_job *job)
 {
     struct call *call = (struct call *)(void *)job;
-    raddle_executor *executor = call->executor;
     struct rdl_ticket caller;
 
     rdl_lock_acquire(&call->lock);
@@ -162,7 +163,6 @@ static void done(struct rdl_job *job)
     rdl_lock_release(&call->lock);
     if (caller.wait)
         (void)rdl_fiber_fire(caller, 0);
-    call_next(executor);
 }
 
 /* In the task. */

@@ -261,6 +261,8 @@ int rdl_raddle_loop_drain(struct raddle_loop *loop)
 {
     int rc = 0;
 
+    /* Callbacks that post themselves again must not keep it going. */
+    rdl_atomic_store_relaxed(&loop->closing, true);
     while (rc == 0 && (rdl_loop_busy(&loop->base) || !rdl_inbox_close(&loop->base.inbox))) {
         rdl_loop_stop(&loop->base);
         rc = rdl_loop_run(&loop->base);
@@ -274,12 +276,7 @@ static int close_here(struct raddle_loop *loop)
     static const struct raddle_spawn_site site = {"close", "raddle_loop_close", 0};
     int rc = rdl_raddle_loop_main(loop, close_tasks, loop, &site, NULL, NULL);
 
-    if (rc < 0)
-        return rc;
-    /* What is left belongs to groups elsewhere, whose owners wait for it. */
-    if (rdl_atomic_load_relaxed(&loop->base.counters.tasks) > 0)
-        return -EBUSY;
-    return rdl_raddle_loop_drain(loop);
+    return rc < 0 ? rc : rdl_raddle_loop_drain(loop);
 }
 
 int raddle_loop_close(raddle_loop *loop)
@@ -331,6 +328,8 @@ int raddle_call_soon(raddle_loop *loop, raddle_callback_fn *fn, void *arg)
 
     if (!loop || !fn)
         return -EINVAL;
+    if (rdl_atomic_load_relaxed(&loop->closing))
+        return RADDLE_ESHUTDOWN;
     callback = rdl_sys_malloc(sizeof(*callback));
     if (!callback)
         return -ENOMEM;

@@ -39,7 +39,8 @@ struct raddle_loop {
     struct rdl_default_executor own_executor;
     struct rdl_default_executor *executor; /* the run's, or its own */
 
-    bool of_run; /* made and ended by a raddle_run() */
+    rdl_atomic(bool) closing; /* posts are refused; those that were accepted are run */
+    bool of_run;              /* made and ended by a raddle_run() */
     struct rdl_lock lock;
     enum rdl_loop_phase phase; /* under lock */
     bool bound;                /* thread is set, the driver started. Under lock */

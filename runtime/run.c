@@ -3,8 +3,7 @@
  * all.
  *
  * The end, in order. The main task returns. Still on its loop, it cancels and waits for what was left on
- * each loop, and waits for tasks that others have pinned to them. Then all loops are stopped; each runs what
- * was posted to it, closes its inbox, so that later posts fail, and its thread is joined. At last the
+ * each loop; tasks of other teams can't be there. Then all loops are stopped; each runs what was posted to it, closes its inbox, so that later posts fail, and its thread is joined. At last the
  * executor's threads are waited for and the loops freed.
  */
 #define _GNU_SOURCE
@@ -34,16 +33,6 @@ struct run {
     raddle_task_fn *fn;
     void *arg;
 };
-
-/* Tasks on the team's loops, the caller's included. Exact when nobody starts or ends any. */
-static int64_t tasks_left(struct run *run)
-{
-    int64_t sum = 0;
-
-    for (unsigned i = 0; i < run->team.count; i++)
-        sum += rdl_atomic_load_relaxed(&run->team.loops[i]->counters.tasks);
-    return sum;
-}
 
 /* In the thread of a loop. */
 static void *loop_thread(void *arg)
@@ -101,9 +90,6 @@ static int run_main(void *arg)
     raddle_scope_enter(&shield, RADDLE_NEVER, RADDLE_SHIELD);
     for (unsigned i = 0; i < run->team.count; i++)
         rdl_group_finish_root(&run->loops[i]->root, "the run has ended");
-    /* Tasks that groups of other runs have here: their owners wait for them, and so do we. */
-    while (tasks_left(run) > 1)
-        (void)!raddle_sleep(RADDLE_MS(1));
     return raddle_scope_leave(&shield, rc);
 }
 
@@ -189,6 +175,7 @@ int raddle_run(raddle_task_fn *main_fn, void *arg, const struct raddle_run_optio
         rc = run_team(&run, options);
 
     rdl_default_executor_fini(&run.executor);
+    rdl_team_fini(&run.team);
     for (unsigned i = 0; run.loops && i < count && run.loops[i]; i++)
         rdl_raddle_loop_free(run.loops[i]);
     rdl_sys_free(run.threads);

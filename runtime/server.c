@@ -40,8 +40,14 @@ enum { DEFAULT_BACKLOG = 4096 };
 struct acceptor {
     struct server *server;
     unsigned index;
-    bool resting;           /* something has run out, and was reported */
-    struct rdl_ticket room; /* while it waits for max_connections. Under the server's lock */
+    bool resting; /* something has run out, and was reported */
+};
+
+/* A task that waits for max_connections, in its own frame; linked under the server's lock. */
+struct in_line {
+    struct in_line *next;
+    struct rdl_ticket ticket;
+    bool linked;
 };
 
 struct server {
@@ -55,11 +61,12 @@ struct server {
     unsigned count; /* of acceptors */
 
     struct rdl_lock lock;
-    size_t active;         /* handlers that have not ended. Under lock */
-    size_t accepting;      /* acceptors and watchers that have not ended. Under lock */
-    const size_t *awaited; /* which of the two the server's task waits for. Under lock */
-    struct rdl_ticket
-        waiter; /* it, to be woken when that is 0; wait NULL: not waiting. Under lock */
+    size_t active;            /* handlers that have not ended. Under lock */
+    size_t accepting;         /* acceptors and watchers that have not ended. Under lock */
+    const size_t *awaited;    /* which of the two the server's task waits for. Under lock */
+    struct rdl_ticket waiter; /* it, to be woken at 0; wait NULL: nobody. Under lock */
+    struct in_line *line;     /* under lock */
+    unsigned waiting;         /* how many are in it. Under lock */
 };
 
 void *raddle_serve_context(void)
@@ -70,15 +77,29 @@ void *raddle_serve_context(void)
     return server ? server->options->context : NULL;
 }
 
-static struct rdl_ticket next_waiter(struct server *server)
+/* Under the lock: into the line, at its head or its end. */
+static void line_up(struct server *server, struct in_line *self, bool first)
 {
-    struct rdl_ticket ticket = {.wait = NULL};
+    struct in_line **link = &server->line;
 
-    for (unsigned i = 0; i < server->count && !ticket.wait; i++) {
-        ticket = server->acceptors[i].room;
-        server->acceptors[i].room.wait = NULL;
-    }
-    return ticket;
+    while (*link && !first)
+        link = &(*link)->next;
+    self->next = *link;
+    *link = self;
+    self->linked = true;
+    server->waiting++;
+}
+
+/* Under the lock, and out of it. */
+static void leave_line(struct server *server, struct in_line *self)
+{
+    struct in_line **link = &server->line;
+
+    while (*link != self)
+        link = &(*link)->next;
+    *link = self->next;
+    self->linked = false;
+    server->waiting--;
 }
 
 /* Under the lock: one less of count. Returns whom to wake. */
@@ -89,41 +110,66 @@ static struct rdl_ticket one_less(struct server *server, size_t *count)
     return --*count == 0 && server->awaited == count ? server->waiter : nobody;
 }
 
-/* A connection has ended, or didn't become one. */
-static void give_room(struct server *server)
+/*
+ * Calls everybody who waits for room: at most two tasks per loop. Who finds none left lines up again. One
+ * at a time, because a waiter's node is in its frame and a cancellation may take it away.
+ */
+static void call_line(struct server *server)
 {
-    struct rdl_ticket room = {.wait = NULL}, waiter;
+    unsigned waiting;
 
     rdl_lock_acquire(&server->lock);
-    if (server->options->max_connections)
-        room = next_waiter(server);
-    waiter = one_less(server, &server->active);
+    waiting = server->waiting;
+    while (waiting-- && server->line) {
+        struct rdl_ticket ticket = server->line->ticket;
+        leave_line(server, server->line);
+        rdl_lock_release(&server->lock);
+        (void)rdl_fiber_fire(ticket, 0);
+        rdl_lock_acquire(&server->lock);
+    }
     rdl_lock_release(&server->lock);
-    if (room.wait)
-        (void)rdl_fiber_fire(room, 0);
-    if (waiter.wait)
-        (void)rdl_fiber_fire(waiter, 0);
 }
 
-/* In an acceptor: waits until there may be one more connection. count: and counts it. */
-static int wait_for_room(struct acceptor *a, bool count)
+/* A connection has ended, or didn't become one. The caller is a child of one of the server's groups, so the
+ * server stays. */
+static void give_room(struct server *server)
 {
-    struct server *server = a->server;
+    struct rdl_ticket waiter;
+
+    rdl_lock_acquire(&server->lock);
+    waiter = one_less(server, &server->active);
+    rdl_lock_release(&server->lock);
+    if (waiter.wait)
+        (void)rdl_fiber_fire(waiter, 0);
+    if (server->options->max_connections)
+        call_line(server);
+}
+
+/*
+ * In an acceptor or a watcher: waits until there may be one more connection. in_hand: it has been accepted
+ * already, goes before those who have yet to accept one, and is counted in any case, because what was
+ * accepted is served, also when the server is being stopped.
+ */
+static int wait_for_room(struct server *server, bool in_hand)
+{
     struct rdl_fiber *self = rdl_fiber_self();
     size_t max = server->options->max_connections;
+    struct in_line waiter = {.linked = false};
     int rc = 0;
 
     rdl_lock_acquire(&server->lock);
     while (max && server->active >= max && rc == 0) {
-        a->room = rdl_fiber_arm(self, RDL_PARK_CANCELLABLE);
+        waiter.ticket = rdl_fiber_arm(self, RDL_PARK_CANCELLABLE);
+        line_up(server, &waiter, in_hand);
         rdl_lock_release(&server->lock);
         (void)rdl_fiber_park(self, RDL_PARK_CANCELLABLE, "fewer connections", max);
         rc = rdl_cancel_check(self);
         rdl_lock_acquire(&server->lock);
-        a->room.wait = NULL;
+        if (waiter.linked)
+            leave_line(server, &waiter);
     }
-    if (count)
-        server->active++; /* what was accepted is served, also when the server is being stopped */
+    if (in_hand)
+        server->active++;
     rdl_lock_release(&server->lock);
     return rc;
 }
@@ -185,7 +231,7 @@ static int rest_after(struct acceptor *a, int result)
 /* Serves what accept gave. */
 static int accepted(struct acceptor *a, int fd)
 {
-    int rc = wait_for_room(a, true);
+    int rc = wait_for_room(a->server, true);
     int started = start_handler(a->server, fd);
 
     return started < 0 ? started : rc;
@@ -197,7 +243,7 @@ static int accept_all(struct acceptor *a)
     int rc = 0;
 
     while (rc == 0) {
-        rc = wait_for_room(a, false);
+        rc = wait_for_room(server, false);
         if (rc == 0)
             rc = rdl_listener_accept(server->listener, a->index);
         if (rc >= 0)
@@ -224,7 +270,7 @@ static int watch_neighbour(struct acceptor *a)
         looks = asleep || seen != polls ? 0 : looks + 1;
         polls = seen;
         while (looks >= STALLED_LOOKS && rc == 0) {
-            rc = wait_for_room(a, false);
+            rc = wait_for_room(server, false);
             if (rc == 0)
                 rc = rdl_listener_try_accept(server->listener, next);
             if (rc == -EAGAIN) {

@@ -201,6 +201,14 @@ discard:
     return rc;
 }
 
+/* Tasks go to loops of the caller's team only: others may end before the group that owns the task. */
+static bool same_team(const raddle_loop *loop)
+{
+    struct rdl_loop *here = rdl_loop_current();
+
+    return &loop->base == here || (here && here->team && here->team == loop->base.team);
+}
+
 int raddle_spawn_at(struct raddle_group *group, raddle_task **out, raddle_task_fn *fn, void *arg,
                     const struct raddle_spawn_options *options,
                     const struct raddle_spawn_site *site)
@@ -213,6 +221,8 @@ int raddle_spawn_at(struct raddle_group *group, raddle_task **out, raddle_task_f
         .site = site,
     };
 
+    if (options && options->loop && !same_team(options->loop))
+        return rdl_loop_current() ? -EXDEV : -EPERM;
     return rdl_task_spawn(&spawn, out);
 }
 
@@ -321,6 +331,8 @@ int raddle_move_to(raddle_loop *loop)
         return -EPERM;
     if (!loop)
         return -EINVAL;
+    if (!same_team(loop))
+        return -EXDEV;
     rc = rdl_cancel_check(self);
     return rc < 0 ? rc : rdl_fiber_move(self, &loop->base);
 }

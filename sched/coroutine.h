@@ -59,6 +59,10 @@ _Noreturn void rdl_coroutine_leave(struct rdl_coroutine *from, struct rdl_corout
  */
 void rdl_coroutine_frames(const struct rdl_coroutine *co, void **pc, void **fp, void **sp);
 
+/* In switch_*.S, and not to be called by others: saves the caller's context, stores where in *save,
+ * and goes on where load says. */
+void rdl_switch_stacks(void **save, void *load);
+
 /*
  * rdl_coroutine_switch_inline() is the same switch, expanded in place: all registers are clobbered,
  * so the compiler saves what is live and nothing else, and each place has a jump of its own to be
@@ -82,9 +86,6 @@ void rdl_coroutine_frames(const struct rdl_coroutine *co, void **pc, void **fp, 
 #else
 #define RDL_CLOBBER_AVX512
 #endif
-
-/* In switch_x86_64.S. */
-void rdl_switch_stacks(void **save, void *load);
 
 /*
  * The record that switch_x86_64.S describes is a local variable here: nothing is pushed, so the

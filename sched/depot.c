@@ -40,7 +40,16 @@ static struct {
         size_t touched;
     } classes[RDL_STACK_CLASSES];
     struct rdl_stack_cache *caches;
+    /* Stacks that may hold memory and slabs in WHOLE: written under the lock, and read without it by
+     * loops that ask before each sleep whether there is anything to give back. */
+    rdl_atomic(size_t) spare;
 } depot;
+
+/* Under the lock. */
+static void add_spare(size_t n)
+{
+    rdl_atomic_store_relaxed(&depot.spare, rdl_atomic_load_relaxed(&depot.spare) + n);
+}
 
 static void push(struct list *list, struct rdl_slab *slab)
 {
@@ -90,12 +99,14 @@ static struct rdl_stack *take_at(struct rdl_slab *slab, struct rdl_stack **link)
     if (slab->free_count == slab->count) {
         unlink_slab(&depot.classes[k].whole, slab);
         push(&depot.classes[k].part, slab);
+        add_spare((size_t)0 - 1);
     }
     *link = stack->next;
     if (--slab->free_count == 0)
         unlink_slab(&depot.classes[k].part, slab);
     slab->touched_count = (uint8_t)(slab->touched_count - stack->touched);
     depot.classes[k].touched -= stack->touched;
+    add_spare((size_t)0 - stack->touched);
     depot.classes[k].free--;
     if (depot.classes[k].free < depot.classes[k].low_water)
         depot.classes[k].low_water = depot.classes[k].free;
@@ -152,6 +163,7 @@ static void put_one(struct rdl_stack *stack)
         append(list, slab);
     slab->touched_count = (uint8_t)(slab->touched_count + stack->touched);
     depot.classes[k].touched += stack->touched;
+    add_spare((size_t)stack->touched + (slab->free_count == slab->count));
     depot.classes[k].free++;
 }
 
@@ -221,6 +233,7 @@ void rdl_depot_add(struct rdl_slab *slab)
 
     rdl_lock_acquire(&depot.lock);
     append(&depot.classes[k].whole, slab);
+    add_spare(1);
     depot.classes[k].free += slab->count;
     rdl_lock_release(&depot.lock);
 }
@@ -237,6 +250,7 @@ enum rdl_shed rdl_depot_shed(unsigned size_class, struct rdl_slab **slab, struct
         *slab = whole->last;
         unlink_slab(whole, *slab);
         depot.classes[size_class].touched -= (*slab)->touched_count;
+        add_spare((size_t)0 - (*slab)->touched_count - 1);
         depot.classes[size_class].free -= (*slab)->count;
         if (depot.classes[size_class].free < depot.classes[size_class].low_water)
             depot.classes[size_class].low_water = depot.classes[size_class].free;
@@ -267,13 +281,7 @@ size_t rdl_depot_low_water(unsigned size_class)
 
 bool rdl_depot_has_spare(void)
 {
-    bool found = false;
-
-    rdl_lock_acquire(&depot.lock);
-    for (unsigned k = 0; k < RDL_STACK_CLASSES && !found; k++)
-        found = depot.classes[k].whole.first || depot.classes[k].touched;
-    rdl_lock_release(&depot.lock);
-    return found;
+    return rdl_atomic_load_relaxed(&depot.spare) != 0;
 }
 
 void rdl_depot_link(struct rdl_stack_cache *cache)

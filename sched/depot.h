@@ -35,7 +35,7 @@ enum rdl_shed rdl_depot_shed(unsigned size_class, struct rdl_slab **slab, struct
 /* The least number of stacks of a class that were free since the last call, which begins anew. */
 size_t rdl_depot_low_water(unsigned size_class);
 
-/* Whether rdl_depot_shed() would find something of any class. */
+/* Whether rdl_depot_shed() would find something of any class; cheap. */
 bool rdl_depot_has_spare(void);
 
 /* The caches that hold stacks, for the statistics. */

@@ -24,6 +24,7 @@
 #include "sched/loop.h"
 
 #include <errno.h>
+#include <sched.h>
 #include <stddef.h>
 #include <string.h>
 
@@ -73,7 +74,8 @@ void rdl_loop_init(struct rdl_loop *loop, struct rdl_driver *driver, struct rdl_
     driver->loop = loop;
     loop->now_ns = rdl_sys_now();
     loop->polled_ns = loop->now_ns;
-    loop->slice = RDL_SLICE;
+    loop->slice = loop->slice_length = RDL_SLICE;
+    loop->looked_ns = loop->now_ns;
     rdl_timers_init(&loop->timers, loop->now_ns);
     rdl_stack_cache_init(&loop->stacks);
     rdl_inbox_init(&loop->inbox);
@@ -81,8 +83,22 @@ void rdl_loop_init(struct rdl_loop *loop, struct rdl_driver *driver, struct rdl_
     rdl_deque_init(&loop->ready);
 }
 
+/* Who is still inside a post has a few instructions to go, and perhaps a system call. */
+static void wait_for_none(const rdl_atomic(uint32_t) * posting)
+{
+    /* acquire pairs with the release that ends a post. */
+    while (rdl_atomic_load_acquire(posting))
+        sched_yield();
+}
+
+void rdl_team_fini(struct rdl_team *team)
+{
+    wait_for_none(&team->posting);
+}
+
 void rdl_loop_fini(struct rdl_loop *loop)
 {
+    wait_for_none(&loop->posting);
     rdl_stack_cache_flush(&loop->stacks);
     loop->driver->ops->destroy(loop->driver);
 }
@@ -106,20 +122,40 @@ static void team_call(struct rdl_team *team)
         wake(team->loops[which]);
 }
 
+/*
+ * A post is what makes a loop go on, perhaps to its end: what was posted may be the last thing that it was
+ * waiting for, and its owner frees it. So whoever posts counts itself first, while the loop still has a
+ * reason to live, and out again after the wake, its last touch.
+ */
+static void begin_post(rdl_atomic(uint32_t) * posting)
+{
+    rdl_atomic_fetch_add_relaxed(posting, 1);
+}
+
+static void end_post(rdl_atomic(uint32_t) * posting)
+{
+    rdl_atomic_fetch_sub_release(posting, 1);
+}
+
 void rdl_loop_stop(struct rdl_loop *loop)
 {
+    begin_post(&loop->posting);
     rdl_atomic_store_release(&loop->stop_asked, true);
     if (rdl_idle_claim(&loop->sleeper))
         wake(loop);
+    end_post(&loop->posting);
 }
 
 bool rdl_loop_post(struct rdl_loop *loop, struct rdl_runnable *r)
 {
-    if (!rdl_inbox_push(&loop->inbox, r))
-        return false;
-    if (rdl_idle_claim(&loop->sleeper))
+    bool pushed;
+
+    begin_post(&loop->posting);
+    pushed = rdl_inbox_push(&loop->inbox, r);
+    if (pushed && rdl_idle_claim(&loop->sleeper))
         wake(loop);
-    return true;
+    end_post(&loop->posting);
+    return pushed;
 }
 
 /* Queueing. */
@@ -176,7 +212,7 @@ int64_t rdl_loop_look(struct rdl_loop *loop)
 bool rdl_loop_busy(const struct rdl_loop *loop)
 {
     return loop->local_first || loop->lifo || rdl_deque_count(&loop->ready) ||
-           rdl_deque_count(&loop->fresh);
+           rdl_deque_count(&loop->fresh) || (loop->team && rdl_inject_count(&loop->team->inject));
 }
 
 void rdl_loop_enqueue(struct rdl_loop *loop, struct rdl_runnable *r)
@@ -209,8 +245,10 @@ void rdl_loop_woken(struct rdl_loop *loop, struct rdl_fiber *fiber)
 
 void rdl_team_woken(struct rdl_team *team, struct rdl_fiber *fiber)
 {
+    begin_post(&team->posting);
     rdl_inject_push(&team->inject, &fiber->run);
     team_call(team);
+    end_post(&team->posting);
 }
 
 static void count_tasks(struct rdl_loop *loop, int change)
@@ -227,13 +265,16 @@ static void count_start(struct rdl_loop *loop)
 
 void rdl_loop_start(struct rdl_loop *loop, struct rdl_fiber *fiber)
 {
+    bool quiet;
+
     count_start(loop);
     if (!loop->team || fiber->mobility == RADDLE_PINNED) {
         push_local(loop, &fiber->run);
         return;
     }
-    push_shared(loop, &loop->fresh, &fiber->run);
-    if (!fiber->quiet || rdl_deque_count(&loop->fresh) > 1)
+    quiet = fiber->quiet;
+    push_shared(loop, &loop->fresh, &fiber->run); /* from here on another loop may have run it */
+    if (!quiet || rdl_deque_count(&loop->fresh) > 1)
         team_call(loop->team);
 }
 
@@ -268,7 +309,6 @@ static struct rdl_runnable *pick(struct rdl_loop *loop)
     if (!loop->team)
         return pop_local(loop);
 
-    loop->picks++;
     r = loop->lifo;
     if (r) {
         loop->lifo = NULL;
@@ -278,12 +318,19 @@ static struct rdl_runnable *pick(struct rdl_loop *loop)
     }
     loop->lifo_streak = 0;
 
-    if (loop->picks % EVERY_INJECTED == 0 && (r = take_injected(loop)))
-        return r;
-    if (loop->picks % EVERY_FRESH == 0 && (r = rdl_deque_steal(&loop->fresh)))
-        return r;
-    /* The two kinds of woken fibers take turns. */
-    if (loop->picks & 1 && (r = rdl_deque_steal(&loop->ready)))
+    /* Each counter starts again when its queue was served: nothing can run in step with it. */
+    if (++loop->since_injected >= EVERY_INJECTED) {
+        loop->since_injected = 0;
+        if ((r = take_injected(loop)))
+            return r;
+    }
+    if (++loop->since_fresh >= EVERY_FRESH) {
+        loop->since_fresh = 0;
+        if ((r = rdl_deque_steal(&loop->fresh)))
+            return r;
+    }
+    loop->local_next = !loop->local_next;
+    if (!loop->local_next && (r = rdl_deque_steal(&loop->ready)))
         return r;
     if ((r = pop_local(loop)))
         return r;
@@ -343,6 +390,22 @@ static struct rdl_runnable *search(struct rdl_loop *loop)
     return found;
 }
 
+/* Begins a slice at now_ns. One that took too long makes the next shorter, so that tasks that work for long
+ * between two switches don't keep the driver waiting for 64 of them. */
+static void begin_slice(struct rdl_loop *loop)
+{
+    int64_t elapsed = loop->now_ns - loop->looked_ns;
+    int length = loop->slice_length;
+
+    if (elapsed > RDL_QUANTUM_NS / 2)
+        length = (int)(length * (int64_t)(RDL_QUANTUM_NS / 2) / elapsed);
+    else if (elapsed < RDL_QUANTUM_NS / 4)
+        length *= 2;
+    loop->slice_length = length < 1 ? 1 : length > RDL_SLICE ? RDL_SLICE : length;
+    loop->slice = loop->slice_length;
+    loop->looked_ns = loop->now_ns;
+}
+
 /* The turn of the loop's own stack. */
 
 static void fire_timer(struct rdl_timer *timer, void *arg)
@@ -390,7 +453,8 @@ static void poll_driver(struct rdl_loop *loop, int64_t timeout_ns)
     n = loop->driver->ops->poll(loop->driver, timeout_ns);
     loop->now_ns = rdl_sys_now();
     loop->polled_ns = loop->now_ns;
-    loop->slice = RDL_SLICE;
+    loop->looked_ns = loop->now_ns;
+    loop->slice = loop->slice_length;
     if (n > 0)
         rdl_atomic_store_relaxed(&loop->counters.completions,
                                  rdl_atomic_load_relaxed(&loop->counters.completions) +
@@ -475,14 +539,16 @@ static struct rdl_runnable *rest(struct rdl_loop *loop)
 
 bool rdl_loop_slice_over(struct rdl_loop *loop, int cost)
 {
+    if (loop->slice <= 0)
+        return true;
     loop->slice -= cost;
     if (loop->slice > 0)
         return false;
     loop->now_ns = rdl_sys_now();
     if (loop->now_ns - loop->polled_ns >= RDL_QUANTUM_NS || !rdl_inbox_empty(&loop->inbox) ||
         rdl_timers_next(&loop->timers) <= loop->now_ns)
-        return true; /* and slice stays spent: the loop polls first */
-    loop->slice = RDL_SLICE;
+        return true; /* and the slice stays spent: the loop polls first */
+    begin_slice(loop);
     return false;
 }
 
@@ -602,6 +668,7 @@ int rdl_loop_run(struct rdl_loop *loop)
     loop->now_ns = rdl_sys_now();
     while (!loop->stop) {
         if (loop->slice <= 0) {
+            begin_slice(loop); /* by the clock as slice_over() has just seen it */
             poll_driver(loop, 0);
             turn(loop);
         }

@@ -29,11 +29,12 @@
 
 enum {
     RDL_QUANTUM_NS = 150 * 1000, /* between two polls of a busy loop */
-    RDL_SLICE = 64,              /* switches between two looks at the clock */
+    RDL_SLICE = 64,              /* switches between two looks at the clock, at most */
 };
 
 /* Loops that steal from each other. Lives longer than they do. */
 struct rdl_team {
+    rdl_atomic(uint32_t) posting; /* threads inside rdl_team_woken() */
     struct rdl_idle idle;
     struct rdl_inject inject;
     unsigned count;
@@ -57,12 +58,15 @@ struct rdl_loop {
     struct rdl_fiber *leaving;
     enum rdl_leaving leaving_how;
     struct rdl_loop *move_to;
-    int slice; /* switches left before the clock is read */
+    int slice;        /* switches left before the clock is read; 0 and less: the loop polls first */
+    int slice_length; /* of the next one: what fits into half a quantum, as far as seen */
+    int64_t looked_ns; /* when this one began */
 
     /* Queues of its own. */
     struct rdl_runnable *lifo; /* the fiber woken last; only in a team */
     unsigned lifo_streak;
-    unsigned picks;
+    unsigned since_fresh, since_injected; /* picks since the last look there */
+    bool local_next;                      /* local and ready take turns */
     struct rdl_runnable *local_first, *local_last;
     struct rdl_runnable *callback; /* picked on a fiber's stack; the loop calls it first */
 
@@ -86,6 +90,7 @@ struct rdl_loop {
     /* Shared. */
     struct rdl_loop_counters counters;
     rdl_atomic(bool) stop_asked;
+    rdl_atomic(uint32_t) posting; /* threads inside rdl_loop_post() and rdl_loop_stop() */
     struct rdl_inbox inbox;
     struct rdl_sleeper sleeper;
     struct rdl_deque fresh; /* fibers that have not started */
@@ -96,7 +101,8 @@ struct rdl_loop {
 void rdl_loop_init(struct rdl_loop *loop, struct rdl_driver *driver, struct rdl_team *team,
                    unsigned index);
 
-/* The loop isn't running and has no fibers left. Destroys the driver. */
+/* The loop isn't running and has no fibers left. Waits for threads that are still about to wake it, then
+ * destroys the driver. */
 void rdl_loop_fini(struct rdl_loop *loop);
 
 /* Runs until rdl_loop_stop(). Returns 0, or -errno when the driver can't go on. The first call
@@ -139,6 +145,9 @@ void rdl_loop_leave(struct rdl_loop *loop, struct rdl_fiber *self, enum rdl_leav
 void rdl_loop_land(void);
 void rdl_loop_woken(struct rdl_loop *loop, struct rdl_fiber *fiber);
 void rdl_team_woken(struct rdl_team *team, struct rdl_fiber *fiber);
+
+/* Before the memory of a team goes away, whose loops have ended. */
+void rdl_team_fini(struct rdl_team *team);
 bool rdl_loop_slice_over(struct rdl_loop *loop, int cost);
 
 static inline void rdl_count(rdl_atomic(uint64_t) * counter)

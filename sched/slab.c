@@ -9,8 +9,8 @@
  *
  * Guards are made when a stack is first handed out (see guard.c).
  *
- * Descriptors and records live in tables, each one mapping of 1024 slabs, made when needed and
- * never unmapped. Late wakers read and compare-exchange a record's wait without any lock, whatever
+ * Descriptors and records live in tables, of 1008 slabs each, mapped when needed and never
+ * unmapped. Late wakers read and compare-exchange a record's wait without any lock, whatever
  * has become of its stack. When no slab of a table is mapped any more, the table's memory goes back
  * to the kernel (4 MiB and its page tables), and it reads as zero: no ticket is equal to that. What
  * must not be forgotten are the generations: a ticket that was issued before would match one that
@@ -39,10 +39,13 @@
 
 enum {
     TABLES = 1024,
-    TABLE_SLABS = 1024,
+    TABLES_AT_ONCE = 16,
+    TABLE_SLABS = 1008, /* as many as fit */
 };
 
 #define SLAB_BYTES_TARGET ((size_t)64 << 20)
+#define TABLE_BYTES       ((size_t)4 << 20)
+#define TABLE_ALIGNMENT   ((size_t)2 << 20) /* what one page of a page table maps */
 
 static_assert(sizeof(struct rdl_stack) == 64, "a cache line each: loops wake each other's tasks");
 static_assert(sizeof(struct rdl_slab) <= 64, "a cache line each");
@@ -52,6 +55,8 @@ struct table {
     struct rdl_slab slabs[TABLE_SLABS];
     struct rdl_stack records[TABLE_SLABS][RDL_SLAB_STACKS];
 };
+
+static_assert(sizeof(struct table) <= TABLE_BYTES, "tables are mapped one behind the other");
 
 static struct {
     rdl_atomic(struct table *) memory; /* set once */
@@ -142,29 +147,57 @@ static void start_generation(struct rdl_wait *wait, uint32_t generation)
     rdl_atomic_store_relaxed(&wait->shield_depth, 0);
 }
 
-/* Makes the memory of table t. Two threads may both try: the first wins. */
+/* Maps n tables, aligned: the kernel frees only whole pages of a page table with what they map. */
+static char *map_tables(size_t n)
+{
+    size_t bytes = n * TABLE_BYTES;
+    size_t before;
+    void *memory;
+    char *low;
+
+    if (rdl_sys_mmap(bytes + TABLE_ALIGNMENT, PROT_READ | PROT_WRITE,
+                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, &memory) < 0)
+        return NULL;
+    low = memory;
+    before = (TABLE_ALIGNMENT - (uintptr_t)low % TABLE_ALIGNMENT) % TABLE_ALIGNMENT;
+    /* What can't be trimmed is address space lost, no more. */
+    if (before)
+        (void)rdl_sys_munmap(low, before);
+    (void)rdl_sys_munmap(low + before + bytes, TABLE_ALIGNMENT - before);
+    /* A descriptor must not cost a huge page. Refused only by kernels that have none. */
+    (void)rdl_sys_madvise(low + before, bytes, MADV_NOHUGEPAGE);
+    return low + before;
+}
+
+/* Makes the memory of table t, and of some more: tables close together share what is above them in
+ * the page tables, which stays. Two threads may both try: the first wins. */
 static int make_table(uint32_t t)
 {
-    void *memory;
-    int rc = rdl_sys_mmap(sizeof(struct table), PROT_READ | PROT_WRITE,
-                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, &memory);
+    uint32_t n = TABLES_AT_ONCE;
+    char *memory = t + n <= TABLES ? map_tables(n) : NULL;
 
-    if (rc < 0)
+    if (!memory) {
+        n = 1;
+        memory = map_tables(n);
+    }
+    if (!memory)
         return -ENOMEM;
-    /* A descriptor must not cost a huge page. Refused only by kernels that have none. */
-    (void)rdl_sys_madvise(memory, sizeof(struct table), MADV_NOHUGEPAGE);
 
     rdl_lock_acquire(&lock);
     if (!rdl_atomic_load_relaxed(&tables[t].memory)) {
-        /* release pairs with the acquire in slab_at(). */
-        rdl_atomic_store_release(&tables[t].memory, memory);
-        if (rdl_atomic_load_relaxed(&tables_used) <= t)
-            rdl_atomic_store_release(&tables_used, t + 1);
+        for (uint32_t i = 0; i < n; i++) {
+            struct table *table = (struct table *)(void *)(memory + i * TABLE_BYTES);
+
+            /* release pairs with the acquire in slab_at(). */
+            rdl_atomic_store_release(&tables[t + i].memory, table);
+        }
+        if (rdl_atomic_load_relaxed(&tables_used) < t + n)
+            rdl_atomic_store_release(&tables_used, t + n);
         memory = NULL;
     }
     rdl_lock_release(&lock);
     if (memory)
-        rdl_sys_munmap(memory, sizeof(struct table));
+        rdl_sys_munmap(memory, n * TABLE_BYTES);
     return 0;
 }
 
@@ -223,7 +256,7 @@ static void retire_table(uint32_t t)
     }
     /* On failure (memory is locked) nothing has changed, and the descriptors are as good as before.
      */
-    rc = rdl_sys_madvise(table, sizeof(struct table), MADV_DONTNEED);
+    rc = rdl_sys_madvise(table, TABLE_BYTES, MADV_DONTNEED);
 
     rdl_lock_acquire(&lock);
     if (rc == 0) {

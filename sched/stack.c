@@ -266,12 +266,10 @@ static int64_t trim_cache(struct rdl_stack_cache *cache, int64_t now_ns)
     return rdl_atomic_load_relaxed(&cache->held) ? cache->trim_ns : INT64_MAX;
 }
 
-/* Under busy: gives to the kernel what the goals say, for a while. Returns whether they are
+/* Under busy: gives to the kernel what the goals say, until end_ns. Returns whether they are
  * reached. */
-static bool work_on_goals(void)
+static bool work_on_goals(int64_t end_ns)
 {
-    int64_t end_ns = rdl_sys_now() + WORK_NS;
-
     for (unsigned k = 0; k < RDL_STACK_CLASSES; k++) {
         while (trimmer.goals[k]) {
             size_t shed = shed_one(k);
@@ -288,7 +286,7 @@ static bool work_on_goals(void)
 static int64_t trim_depot(int64_t now_ns)
 {
     int64_t next_ns = rdl_atomic_load_relaxed(&trimmer.next_ns);
-    bool done;
+    int64_t begin_ns; /* now_ns may be of another clock, or old */
 
     if (!rdl_depot_has_spare())
         return INT64_MAX;
@@ -297,13 +295,13 @@ static int64_t trim_depot(int64_t now_ns)
     /* acquire pairs with the release below: the goals are those of the last who worked on them. */
     if (rdl_atomic_exchange_acquire(&trimmer.busy, true))
         return now_ns + INTERVAL_NS;
-    done = work_on_goals();
-    if (done) {
+    begin_ns = rdl_sys_now();
+    if (work_on_goals(begin_ns + WORK_NS)) {
         for (unsigned k = 0; k < RDL_STACK_CLASSES; k++)
             trimmer.goals[k] = (rdl_depot_low_water(k) + 1) / 2;
         next_ns = now_ns + INTERVAL_NS;
     } else {
-        next_ns = rdl_sys_now() + REST_NS;
+        next_ns = now_ns + (rdl_sys_now() - begin_ns) + REST_NS;
     }
     rdl_atomic_store_relaxed(&trimmer.next_ns, next_ns);
     rdl_atomic_store_release(&trimmer.busy, false);

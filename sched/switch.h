@@ -9,9 +9,6 @@
 
 #include "sched/coroutine.h"
 
-/* switch_*.S: saves the caller's context, stores where in *save, and goes on where load says. */
-void rdl_switch_stacks(void **save, void *load);
-
 /* switch_*.S: where a fresh coroutine starts; not a function to call. */
 void rdl_switch_start(void);
 

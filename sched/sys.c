@@ -23,6 +23,11 @@ void rdl_sys_set_hook(rdl_sys_hook_fn *fn)
     rdl_atomic_store_release(&hook, fn);
 }
 
+bool rdl_sys_is_hooked(void)
+{
+    return rdl_atomic_load_relaxed(&hook) != NULL;
+}
+
 /* acquire pairs with the release in rdl_sys_set_hook(): what the test prepared is seen. */
 static inline int consult(enum rdl_sys_call call, size_t *length)
 {

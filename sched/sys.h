@@ -49,6 +49,9 @@ typedef int rdl_sys_hook_fn(enum rdl_sys_call call, size_t *length);
 /* Tests only: NULL takes the hook away. */
 void rdl_sys_set_hook(rdl_sys_hook_fn *hook);
 
+/* Whether there is one: then a short transfer may be its doing, and proves nothing. */
+bool rdl_sys_is_hooked(void);
+
 /* For what is wrapped elsewhere (a ring's completions): the hook's verdict on one event. */
 int rdl_sys_consult(enum rdl_sys_call call, size_t *length);
 

@@ -63,9 +63,9 @@ RADDLE_API RADDLE_NODISCARD int raddle_group_open(struct raddle_group *group,
  * the children are, too.
  *
  * rc        what the code between open and close came to
- * Returns   in this order: -ECANCELED when a scope around the group is cancelled and rc or a child
- *           ended by it; the first failure in time, rc's or a child's; -ETIMEDOUT after the group's
- *           deadline; rc. With RADDLE_FIRST_OK: 0 or the first success if there was one.
+ * Returns   in this order: the first failure in time, rc's or a child's; -ECANCELED when a scope around
+ *           the group is cancelled and rc or a child ended by it; -ETIMEDOUT after the group's deadline
+ *           (0 with RADDLE_QUIET); rc. With RADDLE_FIRST_OK: the first success, if there was one.
  * Context   Inside the task that opened it, in the same frame; the process is stopped otherwise.
  * Cancel    No cancellation point of its own.
  * Since     0.1

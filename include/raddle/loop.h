@@ -91,11 +91,15 @@ RADDLE_API RADDLE_NODISCARD int raddle_loop_run_forever(raddle_loop *loop);
 RADDLE_API void raddle_loop_stop(raddle_loop *loop);
 
 /**
- * Cancels and finishes the tasks that are left on loop, runs what was posted, and frees it. Posts
- * that come later fail.
+ * Cancels and finishes the tasks that are left on loop, runs what was posted, and frees it. It must not
+ * be used any more.
  *
- * Returns   0; -EBUSY: it is running; -EINVAL: NULL. A loop of a team is closed by its run.
- * Context   Outside a loop: the thread that ran it, or any if it never ran or its thread has ended.
+ * Returns   0, or, with the loop still there,
+ *           -EBUSY   it is running, or belongs to a run, or the caller is inside a loop
+ *           -EXDEV   it is bound to another thread, and tasks or posts are left on it
+ *           -ENOMEM  no stack to finish the tasks with
+ *           -EINVAL  loop is NULL
+ * Context   Outside a loop: the thread that ran it; any thread when nothing is left on it.
  * Since     0.1
  */
 RADDLE_API int raddle_loop_close(raddle_loop *loop);

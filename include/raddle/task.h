@@ -47,7 +47,7 @@ struct raddle_spawn_options {
     size_t stack_bytes; /**< Usable stack, rounded up to 16 KiB, 64 KiB, 256 KiB, 1 MiB, ...; 0: 64
                            KiB. */
     enum raddle_mobility mobility;
-    raddle_loop *loop;    /**< Pins it to that loop, of any team; NULL: the caller's team. */
+    raddle_loop *loop;    /**< Pins it to that loop of the team; NULL: none in particular. */
     uint64_t reserved[4]; /**< Zero. */
 };
 
@@ -68,12 +68,14 @@ struct raddle_outcome {
  * options   NULL for the defaults
  * Returns   0, or, with nothing started,
  *           -ENOMEM           no stack or no memory for it
- *           -EINVAL           group or fn is NULL, a reserved member is not zero, a stack above 64
- * MiB RADDLE_ESHUTDOWN  the group is closed, or the loop is -EPERM            outside a loop, and
- * options name no loop Context   Inside a task or a callback of a loop; with options->loop, any
- * thread. The group must be open for as long as this call lasts: a child of it may use it, and
- * whoever opened it. Cancel    No cancellation point: a task spawned into a cancelled group starts,
- * and sees it. Since     0.1
+ *           -EINVAL           group or fn is NULL, a reserved member is not zero, a stack above 64 MiB
+ *           -EXDEV            options->loop is not of the caller's team; see raddle_loop_spawn()
+ *           -EPERM            outside a loop
+ *           RADDLE_ESHUTDOWN  the group is closed
+ * Context   Inside a task or a callback of a loop. The group must be open for as long as this call
+ *           lasts: a child of it may use it, and whoever opened it.
+ * Cancel    No cancellation point: a task spawned into a cancelled group starts, and sees it.
+ * Since     0.1
  */
 #define raddle_spawn(group, out, fn, arg, options)                                                 \
     raddle_spawn_at((group), (out), (fn), (arg), (options), RADDLE_SPAWN_SITE(fn))
@@ -180,9 +182,9 @@ RADDLE_API int raddle_task_cancel(raddle_task *task, const char *reason);
 RADDLE_API const char *raddle_task_name(const raddle_task *task);
 
 /**
- * Moves the current task to another loop of any team, and makes it stay there.
+ * Moves the current task to another loop of its team, and makes it stay there.
  *
- * Returns   0 on the other loop; RADDLE_ESHUTDOWN, -EINVAL, -ECANCELED where it was; -EPERM
+ * Returns   0 on the other loop; -EXDEV: not of the caller's team; -EINVAL; -ECANCELED; -EPERM
  * Cancel    Cancellation point.
  * Since     0.1
  */

@@ -53,8 +53,8 @@ void test_expect_str(const char *is, const char *wanted, const char *what, const
     failed(text, file, line);
 }
 
-void test_expect_in(long long is, long long low, long long high, const char *what,
-                    const char *file, int line)
+void test_expect_in(long long is, long long low, long long high, const char *what, const char *file,
+                    int line)
 {
     char text[256];
 
@@ -182,7 +182,7 @@ void test_let_park_for(raddle_task *task, const char *what)
     EXPECT_STR(test_waits_for(task), what);
 }
 
-void test_await(const rdl_atomic(unsigned) *flag, unsigned value)
+void test_await(const rdl_atomic(unsigned) * flag, unsigned value)
 {
     raddle_time end = raddle_in(RADDLE_S(PATIENCE_S) * test_slowness());
 

@@ -26,8 +26,8 @@ void test_expect(bool good, const char *what, const char *file, int line);
 void test_expect_eq(long long is, long long wanted, const char *what, const char *file, int line);
 void test_expect_str(const char *is, const char *wanted, const char *what, const char *file,
                      int line);
-void test_expect_in(long long is, long long low, long long high, const char *what,
-                    const char *file, int line);
+void test_expect_in(long long is, long long low, long long high, const char *what, const char *file,
+                    int line);
 
 /* How many expectations were not met so far. */
 unsigned test_failures(void);
@@ -68,11 +68,11 @@ void test_let_park(raddle_task *task);
 void test_let_park_for(raddle_task *task, const char *what);
 
 /* In a task: gives way until *flag is at least value; also in a thread. */
-void test_await(const rdl_atomic(unsigned) *flag, unsigned value);
+void test_await(const rdl_atomic(unsigned) * flag, unsigned value);
 
 /* Task bodies that many tests use. */
-int test_nothing(void *arg);      /* returns 0 */
-int test_return(void *arg);       /* returns *(int *)arg */
+int test_nothing(void *arg);       /* returns 0 */
+int test_return(void *arg);        /* returns *(int *)arg */
 int test_sleep_forever(void *arg); /* until it is cancelled */
 
 #endif
