@@ -26,7 +26,10 @@ static struct raddle_loop *registry;
 
 static void enlist(struct raddle_loop *loop)
 {
+    static uint64_t last_id;
+
     pthread_mutex_lock(&registry_lock);
+    loop->id = ++last_id;
     loop->next = registry;
     if (registry)
         registry->prev = loop;
@@ -44,6 +47,19 @@ static void delist(struct raddle_loop *loop)
     if (loop->next)
         loop->next->prev = loop->prev;
     pthread_mutex_unlock(&registry_lock);
+}
+
+bool rdl_raddle_loop_exists(const struct raddle_loop *loop, uint64_t id)
+{
+    const struct raddle_loop *l;
+    bool exists;
+
+    pthread_mutex_lock(&registry_lock);
+    for (l = registry; l && l != loop; l = l->next)
+        ;
+    exists = l && l->id == id;
+    pthread_mutex_unlock(&registry_lock);
+    return exists;
 }
 
 void rdl_raddle_loop_for_each(void (*fn)(struct raddle_loop *loop, void *arg), void *arg)
@@ -105,7 +121,6 @@ int rdl_raddle_loop_create(struct rdl_driver *driver, const struct raddle_policy
 void rdl_raddle_loop_free(struct raddle_loop *loop)
 {
     rdl_policy_loop_closed(loop->policy, loop);
-    rdl_policy_forget_loop(loop);
     delist(loop);
     rdl_default_executor_fini(&loop->own_executor);
     rdl_loop_fini(&loop->base);

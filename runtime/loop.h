@@ -34,6 +34,7 @@ struct raddle_loop {
     struct rdl_loop base;               /* first */
     struct rdl_group root;              /* the tasks it owns: raddle_loop_spawn()'s */
     struct rdl_group mains;             /* the task that it is run for, if any */
+    uint64_t id;                        /* unlike that of any other loop of this process, ever */
     const struct raddle_policy *policy; /* by which it was made */
     enum raddle_mobility mobility;      /* of tasks that don't say: never the default */
     struct rdl_default_executor own_executor;
@@ -77,6 +78,9 @@ int rdl_raddle_loop_main(struct raddle_loop *loop, raddle_task_fn *fn, void *arg
                          const struct raddle_spawn_site *site,
                          void (*started)(raddle_task *main, void *arg), void *started_arg);
 
+/* Any thread: whether loop, which may have been freed, is still the one with this id. */
+bool rdl_raddle_loop_exists(const struct raddle_loop *loop, uint64_t id);
+
 /* Any thread: calls fn for each loop of the process; none is freed meanwhile. */
 void rdl_raddle_loop_for_each(void (*fn)(struct raddle_loop *loop, void *arg), void *arg);
 
@@ -98,7 +102,5 @@ int rdl_policy_new_loop(const struct raddle_policy *policy,
 void rdl_policy_loop_started(const struct raddle_policy *policy, struct raddle_loop *loop);
 void rdl_policy_loop_closed(const struct raddle_policy *policy, struct raddle_loop *loop);
 void rdl_policy_after_fork_child(void);
-/* The calling thread's loop is gone, or another's. */
-void rdl_policy_forget_loop(const struct raddle_loop *loop);
 
 #endif

@@ -147,11 +147,11 @@ static void *monitor_main(void *arg)
         if (rdl_sys_poll(&wake, 1, timeout_ms) > 0)
             (void)rdl_sys_read(m->wake_fd, &count, sizeof(count));
         if (rdl_atomic_load_acquire(&m->owns_signals)) {
-            if (rdl_atomic_exchange_acquire(&sigints, 0)) {
-                raddle_task *main = rdl_atomic_load_acquire(&m->main);
+            raddle_task *main = rdl_atomic_load_acquire(&m->main);
+            /* A Ctrl-C that came before there was a main task waits for it. */
+            if (main && rdl_atomic_exchange_acquire(&sigints, 0)) {
                 give_back_sigint(m);
-                if (main)
-                    raddle_task_cancel(main, "SIGINT");
+                raddle_task_cancel(main, "SIGINT");
             }
             if (rdl_atomic_exchange_acquire(&sigquits, 0))
                 (void)raddle_print_tasks(STDERR_FILENO);

@@ -18,6 +18,7 @@
 
 /* The calling thread's loop, as raddle_set_loop() said: a policy's own record, like asyncio's. */
 static _Thread_local struct raddle_loop *thread_loop;
+static _Thread_local uint64_t thread_loop_id; /* another thread may have closed it */
 
 static rdl_atomic(const struct raddle_policy *) process_policy;
 
@@ -75,26 +76,28 @@ static int builtin_new_loop(const struct raddle_policy *policy,
     return rc;
 }
 
-static int builtin_get_loop(const struct raddle_policy *policy, raddle_loop **out)
-{
-    int rc;
-
-    (void)policy;
-    if (!thread_loop) {
-        if (rdl_sys_thread_id() != (int)getpid())
-            return -ENXIO;
-        rc = raddle_new_loop(&thread_loop);
-        if (rc < 0)
-            return rc;
-    }
-    *out = thread_loop;
-    return 0;
-}
-
 static int builtin_set_loop(const struct raddle_policy *policy, raddle_loop *loop)
 {
     (void)policy;
     thread_loop = loop;
+    thread_loop_id = loop ? loop->id : 0;
+    return 0;
+}
+
+static int builtin_get_loop(const struct raddle_policy *policy, raddle_loop **out)
+{
+    raddle_loop *loop;
+    int rc;
+
+    if (!thread_loop || !rdl_raddle_loop_exists(thread_loop, thread_loop_id)) {
+        if (rdl_sys_thread_id() != (int)getpid())
+            return -ENXIO;
+        rc = raddle_new_loop(&loop);
+        if (rc < 0)
+            return rc;
+        (void)builtin_set_loop(policy, loop);
+    }
+    *out = thread_loop;
     return 0;
 }
 
@@ -189,12 +192,6 @@ void rdl_policy_after_fork_child(void)
     thread_loop = NULL;
     NEAREST(policy, after_fork_child);
     policy->after_fork_child(policy);
-}
-
-void rdl_policy_forget_loop(const struct raddle_loop *loop)
-{
-    if (thread_loop == loop)
-        thread_loop = NULL;
 }
 
 int raddle_new_loop(raddle_loop **out)

@@ -28,7 +28,7 @@ static struct rdl_scope *outer_canceller(struct rdl_scope *scope)
 {
     if (scope->flags & RADDLE_SHIELD)
         return NULL;
-    return rdl_scope_canceller(scope->parent, rdl_loop_now(rdl_loop_current()));
+    return rdl_scope_canceller(scope->parent, rdl_loop_look(rdl_loop_current()));
 }
 
 static enum rdl_scope_state state_of(struct rdl_scope *scope)
@@ -36,7 +36,7 @@ static enum rdl_scope_state state_of(struct rdl_scope *scope)
     enum rdl_scope_state state = (enum rdl_scope_state)rdl_atomic_load_acquire(&scope->state);
 
     if (state == RDL_SCOPE_OPEN && scope->deadline_ns != RADDLE_NEVER &&
-        scope->deadline_ns <= rdl_loop_now(rdl_loop_current()))
+        scope->deadline_ns <= rdl_loop_look(rdl_loop_current()))
         state = RDL_SCOPE_EXPIRED;
     return state;
 }
@@ -74,7 +74,7 @@ static struct rdl_scope *canceller_of_self(void)
 {
     struct rdl_fiber *self = rdl_fiber_self();
 
-    return self ? rdl_scope_canceller(self->scope, rdl_loop_now(rdl_loop_current())) : NULL;
+    return self ? rdl_scope_canceller(self->scope, rdl_loop_look(rdl_loop_current())) : NULL;
 }
 
 bool raddle_cancelled(void)
@@ -86,7 +86,7 @@ const char *raddle_cancel_reason(void)
 {
     struct rdl_scope *scope = canceller_of_self();
 
-    return scope ? rdl_atomic_load_relaxed(&scope->reason) : NULL;
+    return scope ? rdl_atomic_load_acquire(&scope->reason) : NULL;
 }
 
 raddle_time raddle_effective_deadline(void)

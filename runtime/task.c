@@ -228,6 +228,17 @@ int raddle_spawn_at(struct raddle_group *group, raddle_task **out, raddle_task_f
 
 /* Watching. */
 
+static void line_up(struct raddle_task *handle, struct rdl_joiner *joiner)
+{
+    struct rdl_joiner **link = &handle->joiners;
+
+    while (*link)
+        link = &(*link)->next;
+    joiner->next = NULL;
+    joiner->linked = true;
+    *link = joiner;
+}
+
 static void take_off(struct raddle_task *handle, struct rdl_joiner *joiner)
 {
     struct rdl_joiner **link = &handle->joiners;
@@ -271,9 +282,7 @@ int raddle_join(raddle_task *handle, struct raddle_outcome *outcome)
             return rc;
         }
         joiner.ticket = rdl_fiber_arm(&self->fiber, RDL_PARK_CANCELLABLE);
-        joiner.next = handle->joiners;
-        joiner.linked = true;
-        handle->joiners = &joiner;
+        line_up(handle, &joiner);
         rdl_lock_release(&handle->lock);
         (void)rdl_fiber_park(&self->fiber, RDL_PARK_CANCELLABLE, "the end of a task",
                              (uint64_t)(uintptr_t)handle);

@@ -70,11 +70,10 @@ void rdl_scope_mark(struct rdl_scope *scope, enum rdl_scope_state state, const c
 {
     uint32_t open = RDL_SCOPE_OPEN;
 
-    /* release pairs with the acquire in rdl_scope_canceller(): who sees the state sees the cause.
-     * The reason is stored first, and the first to come keeps it. */
-    const char *none = NULL;
-    (void)rdl_atomic_cas_release(&scope->reason, &none, reason);
-    (void)rdl_atomic_cas_release(&scope->state, &open, state);
+    /* release pairs with the acquire in rdl_scope_canceller(): who sees the state sees what led to it.
+     * Only who set the state says why; for a moment there is no reason yet. */
+    if (rdl_atomic_cas_release(&scope->state, &open, state))
+        rdl_atomic_store_release(&scope->reason, reason);
 }
 
 struct rdl_scope *rdl_scope_canceller(struct rdl_scope *scope, int64_t now_ns)

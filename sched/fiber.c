@@ -49,6 +49,7 @@ static void fiber_begin(void *arg)
     struct rdl_fiber *self = arg;
 
     rdl_loop_land();
+    errno_write(0); /* not what another task left here */
     self->started = true;
     self->main(self);
     rdl_fiber_exit(self);

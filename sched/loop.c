@@ -641,6 +641,12 @@ void rdl_loop_leave(struct rdl_loop *loop, struct rdl_fiber *self, enum rdl_leav
     rdl_loop_land();
 }
 
+/* noinline: nothing may be kept in a register over the inline switch but what it saves. */
+static __attribute__((noinline)) void switch_from(struct rdl_loop *loop, struct rdl_fiber *fiber)
+{
+    rdl_coroutine_switch_inline(&loop->co, &fiber->co);
+}
+
 static void run(struct rdl_loop *loop, struct rdl_runnable *r)
 {
     struct rdl_fiber *fiber = fiber_of(r);
@@ -651,7 +657,7 @@ static void run(struct rdl_loop *loop, struct rdl_runnable *r)
         return;
     }
     enter(loop, fiber);
-    rdl_coroutine_switch(&loop->co, &fiber->co);
+    switch_from(loop, fiber);
     rdl_loop_land();
 }
 
