@@ -106,7 +106,7 @@ static void print_task(struct rdl_task *task, unsigned depth, void *arg)
     print(d, "%*s%s", (int)(2 + 2 * (depth < 40 ? depth : 40)), "", task->name);
     if (site && site->line)
         print(d, " (%s:%d)", site->file, site->line);
-    print(d, " [%s]: ", mobility_name(task->fiber.mobility));
+    print(d, " [%s]: ", mobility_name(rdl_atomic_load_relaxed(&task->fiber.mobility)));
     print_wait(d, &task->fiber);
     print(d, "\n");
     d->count++;

@@ -167,9 +167,10 @@ int rdl_task_spawn(const struct rdl_spawn *spawn, raddle_task **out)
     name_task(task, options, spawn->site);
     fiber->home = there;
     fiber->quiet = spawn->quiet;
-    fiber->mobility = (uint8_t)(options->loop       ? RADDLE_PINNED
-                                : options->mobility ? options->mobility
-                                                    : rdl_raddle_loop(there)->mobility);
+    rdl_atomic_store_relaxed(&fiber->mobility,
+                             (uint8_t)(options->loop       ? RADDLE_PINNED
+                                       : options->mobility ? options->mobility
+                                                           : rdl_raddle_loop(there)->mobility));
     if (out) {
         handle = make_handle(task);
         if (!handle) {

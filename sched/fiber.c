@@ -7,6 +7,11 @@
  * wait had armed nothing, wherever the winner runs. Home finishes it: disarms its timer, cancels
  * its operation, and when that has been reaped queues the fiber.
  *
+ * Whether a wait is home's to finish is decided by the sleeper before it parks (homebound), published by the
+ * park, and the same for the whole generation. It must not be read from the timer or the operation, which
+ * home may be ending at that very moment: then the winner would take the fiber elsewhere, and home would
+ * fire the fiber's next wait.
+ *
  * rdl_fiber_finish() may run before the completion of the operation or after it; both see which by
  * fiber->op, which only home's thread touches once the fiber has parked. finishing says that it was
  * first and that the completion is to queue the fiber.
@@ -151,6 +156,7 @@ int32_t rdl_fiber_park(struct rdl_fiber *self, enum rdl_park how, const char *wh
     rdl_atomic_store_relaxed(&self->waiting_for, what);
     if (how == RDL_PARK_CANCELLABLE && self->nearest_ns != RADDLE_NEVER)
         rdl_timer_arm(&loop->timers, &self->timer, self->nearest_ns);
+    self->homebound = self->op || rdl_timer_armed(&self->timer);
     rdl_loop_leave(loop, self, RDL_LEAVE_PARK);
     rdl_atomic_store_relaxed(&self->waiting_for, NULL);
     errno_write(saved);
@@ -179,8 +185,7 @@ static void route(struct rdl_fiber *fiber)
 
     if (here == home) {
         rdl_fiber_finish(home, fiber);
-    } else if (fiber->mobility == RADDLE_MIGRATABLE && home->team && !fiber->op &&
-               !rdl_timer_armed(&fiber->timer)) {
+    } else if (rdl_fiber_is(fiber, RADDLE_MIGRATABLE) && home->team && !fiber->homebound) {
         if (here && here->team == home->team)
             rdl_loop_woken(here, fiber);
         else
@@ -254,9 +259,9 @@ void rdl_fiber_charge(struct rdl_fiber *self)
 int rdl_fiber_move(struct rdl_fiber *self, struct rdl_loop *to)
 {
     struct rdl_loop *loop = rdl_loop_current();
-    uint8_t before = self->mobility;
+    uint8_t before = rdl_atomic_load_relaxed(&self->mobility);
 
-    self->mobility = RADDLE_PINNED;
+    rdl_atomic_store_relaxed(&self->mobility, RADDLE_PINNED);
     if (loop == to)
         return 0;
     int saved = errno_read();
@@ -265,7 +270,7 @@ int rdl_fiber_move(struct rdl_fiber *self, struct rdl_loop *to)
     errno_write(saved);
     if (rdl_loop_current() == to)
         return 0;
-    self->mobility = before;
+    rdl_atomic_store_relaxed(&self->mobility, before);
     return RADDLE_ESHUTDOWN;
 }
 

@@ -43,12 +43,13 @@ struct rdl_fiber {
     struct rdl_timer timer;
     void (*main)(struct rdl_fiber *self);
 
-    uint8_t mobility; /* enum raddle_mobility, never the default */
-    bool started;     /* its first instruction has run */
-    bool finishing;   /* fired; becomes runnable when op completes */
-    bool moving;      /* on its way to another loop's inbox */
-    bool held_poke;   /* a poke from before a shielded park, to be looked at after it */
-    bool quiet;       /* started by a loop for itself: no other is woken for it */
+    rdl_atomic(uint8_t) mobility; /* enum raddle_mobility, never the default; dumps read it */
+    bool started;                 /* its first instruction has run */
+    bool homebound; /* this wait armed a timer or handed an operation over: home finishes it */
+    bool finishing; /* fired; becomes runnable when op completes */
+    bool moving;    /* on its way to another loop's inbox */
+    bool held_poke; /* a poke from before a shielded park, to be looked at after it */
+    bool quiet;     /* started by a loop for itself: no other is woken for it */
 
     /* For dumps: what it waits for, a static string (NULL: it doesn't), an object, since when.
      * Written by the fiber, read by anyone at any time. */
@@ -62,6 +63,11 @@ enum rdl_park {
     RDL_PARK_SHIELDED, /* neither cancellation nor a deadline ends it; it may still wake for nothing
                         */
 };
+
+static inline bool rdl_fiber_is(const struct rdl_fiber *fiber, enum raddle_mobility mobility)
+{
+    return rdl_atomic_load_relaxed(&fiber->mobility) == mobility;
+}
 
 /* Makes a fiber whose control block is block_bytes long, of which the first are zeroed. cache: the
  * calling thread's loop's, or NULL. -ENOMEM, -EINVAL. */

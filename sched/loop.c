@@ -219,7 +219,7 @@ void rdl_loop_enqueue(struct rdl_loop *loop, struct rdl_runnable *r)
 {
     struct rdl_fiber *fiber = fiber_of(r);
 
-    if (!loop->team || !fiber || fiber->mobility != RADDLE_MIGRATABLE) {
+    if (!loop->team || !fiber || !rdl_fiber_is(fiber, RADDLE_MIGRATABLE)) {
         push_local(loop, r);
         return;
     }
@@ -268,7 +268,7 @@ void rdl_loop_start(struct rdl_loop *loop, struct rdl_fiber *fiber)
     bool quiet;
 
     count_start(loop);
-    if (!loop->team || fiber->mobility == RADDLE_PINNED) {
+    if (!loop->team || rdl_fiber_is(fiber, RADDLE_PINNED)) {
         push_local(loop, &fiber->run);
         return;
     }
