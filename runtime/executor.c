@@ -18,20 +18,16 @@
 
 #include "runtime/loop.h"
 #include "runtime/task.h"
+#include "sched/line.h"
 #include "sched/pool.h"
 #include "sched/sys.h"
-
-struct in_line {
-    struct in_line *next;
-    struct rdl_ticket ticket;
-    bool linked;
-};
 
 struct raddle_executor {
     struct rdl_pool *pool;
     enum raddle_when_full when_full;
-    pthread_mutex_t lock;          /* held across rdl_pool_submit(), which may create a thread */
-    struct in_line *first, **last; /* under lock */
+    pthread_mutex_t lock;         /* held across rdl_pool_submit(), which may create a thread */
+    struct rdl_line line;         /* under lock */
+    rdl_atomic(unsigned) waiting; /* tasks in it, or about to join it */
 };
 
 struct call {
@@ -66,7 +62,6 @@ int raddle_executor_create(const struct raddle_executor_options *options, raddle
     if (!executor)
         return -ENOMEM;
     executor->when_full = options->when_full;
-    executor->last = &executor->first;
     pthread_mutex_init(&executor->lock, NULL);
     pool = (struct rdl_pool_options){
         .max_threads = options->max_threads,
@@ -122,21 +117,20 @@ static int default_executor(struct rdl_loop *loop, bool make, raddle_executor **
     return rc;
 }
 
-/* There may be room in the queue: wakes the first in line. */
+/*
+ * There may be room in the queue: calls the first in line. Without a line this is one load, as pool threads of
+ * low priority had better not hold a lock that loops want. Nobody is overlooked: who joins the line counts
+ * itself first and then finds the queue full, under the pool's lock, and the job that is taken out of it later
+ * passes through that lock, too.
+ */
 static void call_next(raddle_executor *executor)
 {
-    struct rdl_ticket next = {.wait = NULL};
-    struct in_line *waiter;
+    struct rdl_ticket next;
 
+    if (!rdl_atomic_load_acquire(&executor->waiting))
+        return;
     pthread_mutex_lock(&executor->lock);
-    waiter = executor->first;
-    if (waiter) {
-        executor->first = waiter->next;
-        if (!executor->first)
-            executor->last = &executor->first;
-        waiter->linked = false;
-        next = waiter->ticket;
-    }
+    next = rdl_line_call(&executor->line);
     pthread_mutex_unlock(&executor->lock);
     if (next.wait)
         (void)rdl_fiber_fire(next, 0);
@@ -167,18 +161,6 @@ static void done(struct rdl_job *job)
 
 /* In the task. */
 
-static void leave_line(raddle_executor *executor, struct in_line *self)
-{
-    struct in_line **link = &executor->first;
-
-    while (*link != self)
-        link = &(*link)->next;
-    *link = self->next;
-    if (!self->next)
-        executor->last = link;
-    self->linked = false;
-}
-
 static bool no_threads(raddle_executor *executor)
 {
     struct rdl_handoff_stats stats;
@@ -187,49 +169,62 @@ static bool no_threads(raddle_executor *executor)
     return stats.threads == 0;
 }
 
-/* Queues the job, waiting in line for room. */
-static int submit(raddle_executor *executor, struct rdl_fiber *self, struct call *call)
+/* One attempt, in the order of the line. -EAGAIN: place is in line, with the fiber armed. */
+static int submit_or_line_up(raddle_executor *executor, struct rdl_fiber *self, struct call *call,
+                             struct rdl_place *place, bool called)
 {
-    struct in_line waiter = {.linked = false};
-    bool been_first = false;
+    bool mine = called || !executor->line.first;
+    int rc = mine ? rdl_pool_submit(executor->pool, &call->job) : -EAGAIN;
+
+    if (rc != -EAGAIN || (mine && no_threads(executor)))
+        return rc == -EAGAIN ? -ENOMEM : rc; /* nothing runs that would ever make room */
+    place->ticket = rdl_fiber_arm(self, RDL_PARK_CANCELLABLE);
+    if (called)
+        rdl_line_join_first(&executor->line, place);
+    else
+        rdl_line_join(&executor->line, place);
+    return -EAGAIN;
+}
+
+/* Queues the job, waiting in line for room. */
+static int wait_in_line(raddle_executor *executor, struct rdl_fiber *self, struct call *call)
+{
+    struct rdl_place place = {.in_line = false};
+    bool called = false;
     int rc;
 
-    if (executor->when_full == RADDLE_FULL_REJECT)
-        return rdl_pool_submit(executor->pool, &call->job);
+    rdl_atomic_fetch_add_seq_cst(&executor->waiting, 1);
     for (;;) {
         pthread_mutex_lock(&executor->lock);
-        rc = executor->first && !been_first ? -EAGAIN : rdl_pool_submit(executor->pool, &call->job);
-        if (rc != -EAGAIN || no_threads(executor)) {
-            pthread_mutex_unlock(&executor->lock);
-            return rc;
-        }
-        waiter.ticket = rdl_fiber_arm(self, RDL_PARK_CANCELLABLE);
-        waiter.linked = true;
-        if (been_first) { /* somebody was quicker: it keeps its place */
-            waiter.next = executor->first;
-            if (!executor->first)
-                executor->last = &waiter.next;
-            executor->first = &waiter;
-        } else {
-            waiter.next = NULL;
-            *executor->last = &waiter;
-            executor->last = &waiter.next;
-        }
+        rc = submit_or_line_up(executor, self, call, &place, called);
         pthread_mutex_unlock(&executor->lock);
+        if (rc != -EAGAIN)
+            break;
         (void)rdl_fiber_park(self, RDL_PARK_CANCELLABLE, "room in an executor's queue",
                              (uint64_t)(uintptr_t)executor);
         pthread_mutex_lock(&executor->lock);
-        been_first = !waiter.linked;
-        if (waiter.linked)
-            leave_line(executor, &waiter);
+        called = !place.in_line;
+        rdl_line_leave(&executor->line, &place);
         pthread_mutex_unlock(&executor->lock);
         rc = rdl_cancel_check(self);
-        if (rc < 0) {
-            if (been_first) /* the room that it was called for is the next one's */
-                call_next(executor);
-            return rc;
-        }
+        if (rc < 0)
+            break;
     }
+    if (rc < 0 && called) /* the room that it was called for is the next one's */
+        call_next(executor);
+    rdl_atomic_fetch_sub_seq_cst(&executor->waiting, 1);
+    return rc == -ENOMEM ? -EAGAIN : rc;
+}
+
+static int submit(raddle_executor *executor, struct rdl_fiber *self, struct call *call)
+{
+    int rc = -EAGAIN;
+
+    if (executor->when_full == RADDLE_FULL_REJECT || !rdl_atomic_load_relaxed(&executor->waiting))
+        rc = rdl_pool_submit(executor->pool, &call->job);
+    if (rc == -EAGAIN && executor->when_full == RADDLE_FULL_WAIT)
+        rc = wait_in_line(executor, self, call);
+    return rc;
 }
 
 /* Waits for a job that was submitted. 0, or -ECANCELED: it was taken back. */

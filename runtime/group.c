@@ -136,6 +136,17 @@ static const char *note(struct rdl_group *g, const struct raddle_outcome *outcom
     return reason;
 }
 
+static void report_failure(const struct rdl_task *task, int rc)
+{
+    const struct raddle_spawn_site *site = task->site;
+
+    if (site && site->line)
+        rdl_report("task \"%s\" (%s:%d) failed: %s", task->name, site->file, site->line,
+                   raddle_strerror(rc));
+    else
+        rdl_report("task \"%s\" failed: %s", task->name, raddle_strerror(rc));
+}
+
 void rdl_group_child_ended(struct rdl_task *child, const struct raddle_outcome *outcome)
 {
     struct rdl_group *g = child->group;
@@ -144,8 +155,7 @@ void rdl_group_child_ended(struct rdl_task *child, const struct raddle_outcome *
     if (outcome->kind == RADDLE_OK && g->mode != RADDLE_FIRST_OK)
         return;
     if (outcome->kind == RADDLE_FAILED && g->reports)
-        rdl_report("task %s (%s:%d) failed: %s", child->name, child->site ? child->site->file : "?",
-                   child->site ? child->site->line : 0, raddle_strerror(outcome->rc));
+        report_failure(child, outcome->rc);
     reason = note(g, outcome);
     /* The child is still linked, so the group is still there. */
     if (reason)

@@ -60,8 +60,8 @@ static inline struct raddle_loop *rdl_raddle_loop(struct rdl_loop *loop)
 int rdl_raddle_loop_create(struct rdl_driver *driver, const struct raddle_policy *policy,
                            enum raddle_mobility mobility, struct raddle_loop **out);
 
-/* Enters the loop in the calling thread: bound, running. As raddle_loop_run_until_complete() fails.
- */
+/* Enters the loop in the calling thread: bound, running. Fails as
+ * raddle_loop_run_until_complete() does. */
 int rdl_raddle_loop_enter(struct raddle_loop *loop);
 void rdl_raddle_loop_leave(struct raddle_loop *loop);
 

@@ -43,8 +43,8 @@ struct rdl_monitor {
     rdl_atomic(bool) stop;
     rdl_atomic(raddle_task *) main;
     rdl_atomic(bool) owns_signals;
-    bool sigint_taken; /* by this monitor, and not given back yet; its thread's, then the stopper's
-                        */
+    /* By this monitor, and not given back yet; its thread's, then the stopper's. */
+    bool sigint_taken;
     struct sigaction old_sigint, old_sigquit, old_sigurg;
     struct watched *watched; /* one per loop, or NULL */
 };

@@ -2,9 +2,10 @@
  * runtime/run.c - raddle_run(): a team of loops, a thread for each, a main task, and the end of it
  * all.
  *
- * The end, in order. The main task returns. Still on its loop, it cancels and waits for what was left on
- * each loop; tasks of other teams can't be there. Then all loops are stopped; each runs what was posted to it, closes its inbox, so that later posts fail, and its thread is joined. At last the
- * executor's threads are waited for and the loops freed.
+ * The end, in order. The main task returns. Still on its loop, it cancels and waits for what was
+ * left on each loop; tasks of other teams can't be there. Then all loops are stopped; each runs what
+ * was posted to it, closes its inbox, so that later posts fail, and its thread is joined. At last
+ * the executor's threads are waited for and the loops freed.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -22,12 +23,24 @@
 
 enum { MAX_LOOPS = 1024 };
 
+struct run;
+
+struct loop_thread {
+    struct run *run;
+    struct raddle_loop *loop;
+    pthread_t thread;
+};
+
 struct run {
     struct rdl_team team;
     struct raddle_loop **loops; /* team.count of them, NULL where none was made yet */
     struct rdl_sleeper **sleepers;
-    pthread_t *threads; /* of loops 1 and up */
-    unsigned started;   /* threads */
+    struct loop_thread *threads; /* of loops 1 and up */
+    unsigned started;            /* threads */
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    unsigned reported; /* threads that know whether they can run their loop. Under lock */
+    int start_rc;      /* of the first that can't. Under lock */
     struct rdl_default_executor executor;
     struct rdl_monitor *monitor;
     raddle_task_fn *fn;
@@ -35,24 +48,74 @@ struct run {
 };
 
 /* In the thread of a loop. */
+static void report_start(struct run *run, int rc)
+{
+    pthread_mutex_lock(&run->lock);
+    run->reported++;
+    if (rc < 0 && run->start_rc == 0)
+        run->start_rc = rc;
+    pthread_cond_signal(&run->changed);
+    pthread_mutex_unlock(&run->lock);
+}
+
 static void *loop_thread(void *arg)
 {
-    struct raddle_loop *loop = arg;
+    struct loop_thread *self = arg;
+    struct raddle_loop *loop = self->loop;
     char name[16];
     int rc;
 
     snprintf(name, sizeof(name), "raddle-%u", loop->base.index);
     pthread_setname_np(pthread_self(), name);
     rc = rdl_raddle_loop_enter(loop);
-    if (rc == 0) {
-        rc = rdl_loop_run(&loop->base);
-        if (rc == 0)
-            rc = rdl_raddle_loop_drain(loop);
-        rdl_raddle_loop_leave(loop);
-    }
+    report_start(self->run, rc);
+    if (rc < 0)
+        return NULL;
+    rc = rdl_loop_run(&loop->base);
+    if (rc == 0)
+        rc = rdl_raddle_loop_drain(loop);
+    rdl_raddle_loop_leave(loop);
     if (rc < 0)
         rdl_report("loop %u has ended: %s", loop->base.index, raddle_strerror(rc));
     return NULL;
+}
+
+/* Starts the other loops' threads, and waits until all of them can run, or one can't. */
+static int start_threads(struct run *run)
+{
+    int rc = 0;
+
+    for (unsigned i = 1; i < run->team.count && rc == 0; i++) {
+        struct loop_thread *t = &run->threads[i];
+        *t = (struct loop_thread){.run = run, .loop = run->loops[i]};
+        rc = rdl_sys_thread_create(&t->thread, 0, loop_thread, t);
+        if (rc == 0)
+            run->started = i;
+    }
+    pthread_mutex_lock(&run->lock);
+    while (run->reported < run->started)
+        pthread_cond_wait(&run->changed, &run->lock);
+    if (rc == 0)
+        rc = run->start_rc;
+    pthread_mutex_unlock(&run->lock);
+    return rc;
+}
+
+/* A loop that the policy made becomes number i of the team. It is listed already, and may be looked at. */
+static void adopt(struct run *run, unsigned i, const struct raddle_run_options *options)
+{
+    struct raddle_loop *loop = run->loops[i];
+
+    rdl_raddle_loops_lock();
+    loop->base.index = i;
+    loop->base.random += i;
+    loop->of_run = true;
+    loop->executor = &run->executor;
+    if (options->mobility)
+        loop->mobility = options->mobility;
+    rdl_raddle_loops_unlock();
+    run->team.loops[i] = &loop->base;
+    run->sleepers[i] = &loop->base.sleeper;
 }
 
 static int make_loops(struct run *run, const struct raddle_run_options *options)
@@ -65,13 +128,7 @@ static int make_loops(struct run *run, const struct raddle_run_options *options)
         int rc = rdl_policy_new_loop(policy, &loop_options, &run->loops[i]);
         if (rc < 0)
             return rc;
-        run->team.loops[i] = &run->loops[i]->base;
-        run->sleepers[i] = &run->loops[i]->base.sleeper;
-        run->loops[i]->base.index = i;
-        run->loops[i]->of_run = true;
-        run->loops[i]->executor = &run->executor;
-        if (options->mobility)
-            run->loops[i]->mobility = options->mobility;
+        adopt(run, i, options);
     }
     /* One loop has nobody to steal from it, and asyncio's order. */
     for (unsigned i = 0; i < count && count > 1; i++)
@@ -106,7 +163,7 @@ static void stop_threads(struct run *run)
     for (unsigned i = 1; i <= run->started; i++)
         rdl_loop_stop(&run->loops[i]->base);
     for (unsigned i = 1; i <= run->started; i++)
-        pthread_join(run->threads[i], NULL);
+        pthread_join(run->threads[i].thread, NULL);
 }
 
 static int run_team(struct run *run, const struct raddle_run_options *options)
@@ -123,11 +180,8 @@ static int run_team(struct run *run, const struct raddle_run_options *options)
     if (rc < 0)
         return rc;
     rc = rdl_monitor_start(&monitor, &run->monitor);
-    for (unsigned i = 1; i < run->team.count && rc == 0; i++) {
-        rc = rdl_sys_thread_create(&run->threads[i], 0, loop_thread, run->loops[i]);
-        if (rc == 0)
-            run->started = i;
-    }
+    if (rc == 0)
+        rc = start_threads(run);
     if (rc == 0)
         rc = rdl_raddle_loop_main(run->loops[0], run_main, run, &site, started, run);
     rdl_monitor_stop(run->monitor);
@@ -152,7 +206,10 @@ static int check_options(const struct raddle_run_options *options)
 int raddle_run(raddle_task_fn *main_fn, void *arg, const struct raddle_run_options *options)
 {
     static const struct raddle_run_options defaults;
-    struct run run = {.fn = main_fn, .arg = arg};
+    struct run run = {.fn = main_fn,
+                      .arg = arg,
+                      .lock = PTHREAD_MUTEX_INITIALIZER,
+                      .changed = PTHREAD_COND_INITIALIZER};
     unsigned count;
     int rc = -ENOMEM;
 

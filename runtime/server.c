@@ -28,6 +28,7 @@
 #include "runtime/loop.h"
 #include "runtime/report.h"
 #include "runtime/task.h"
+#include "sched/line.h"
 #include "sched/sys.h"
 
 #define DEFAULT_DRAIN_NS RADDLE_S(5)
@@ -41,13 +42,6 @@ struct acceptor {
     struct server *server;
     unsigned index;
     bool resting; /* something has run out, and was reported */
-};
-
-/* A task that waits for max_connections, in its own frame; linked under the server's lock. */
-struct in_line {
-    struct in_line *next;
-    struct rdl_ticket ticket;
-    bool linked;
 };
 
 struct server {
@@ -65,7 +59,7 @@ struct server {
     size_t accepting;         /* acceptors and watchers that have not ended. Under lock */
     const size_t *awaited;    /* which of the two the server's task waits for. Under lock */
     struct rdl_ticket waiter; /* it, to be woken at 0; wait NULL: nobody. Under lock */
-    struct in_line *line;     /* under lock */
+    struct rdl_line line;     /* for max_connections. Under lock */
     unsigned waiting;         /* how many are in it. Under lock */
 };
 
@@ -75,31 +69,6 @@ void *raddle_serve_context(void)
     struct server *server = self ? self->context : NULL;
 
     return server ? server->options->context : NULL;
-}
-
-/* Under the lock: into the line, at its head or its end. */
-static void line_up(struct server *server, struct in_line *self, bool first)
-{
-    struct in_line **link = &server->line;
-
-    while (*link && !first)
-        link = &(*link)->next;
-    self->next = *link;
-    *link = self;
-    self->linked = true;
-    server->waiting++;
-}
-
-/* Under the lock, and out of it. */
-static void leave_line(struct server *server, struct in_line *self)
-{
-    struct in_line **link = &server->line;
-
-    while (*link != self)
-        link = &(*link)->next;
-    *link = self->next;
-    self->linked = false;
-    server->waiting--;
 }
 
 /* Under the lock: one less of count. Returns whom to wake. */
@@ -119,12 +88,11 @@ static void call_line(struct server *server)
     unsigned waiting;
 
     rdl_lock_acquire(&server->lock);
-    waiting = server->waiting;
-    while (waiting-- && server->line) {
-        struct rdl_ticket ticket = server->line->ticket;
-        leave_line(server, server->line);
+    for (waiting = server->waiting; waiting; waiting--) {
+        struct rdl_ticket ticket = rdl_line_call(&server->line);
         rdl_lock_release(&server->lock);
-        (void)rdl_fiber_fire(ticket, 0);
+        if (ticket.wait)
+            (void)rdl_fiber_fire(ticket, 0);
         rdl_lock_acquire(&server->lock);
     }
     rdl_lock_release(&server->lock);
@@ -154,19 +122,23 @@ static int wait_for_room(struct server *server, bool in_hand)
 {
     struct rdl_fiber *self = rdl_fiber_self();
     size_t max = server->options->max_connections;
-    struct in_line waiter = {.linked = false};
+    struct rdl_place place = {.in_line = false};
     int rc = 0;
 
     rdl_lock_acquire(&server->lock);
     while (max && server->active >= max && rc == 0) {
-        waiter.ticket = rdl_fiber_arm(self, RDL_PARK_CANCELLABLE);
-        line_up(server, &waiter, in_hand);
+        place.ticket = rdl_fiber_arm(self, RDL_PARK_CANCELLABLE);
+        if (in_hand)
+            rdl_line_join_first(&server->line, &place);
+        else
+            rdl_line_join(&server->line, &place);
+        server->waiting++;
         rdl_lock_release(&server->lock);
         (void)rdl_fiber_park(self, RDL_PARK_CANCELLABLE, "fewer connections", max);
         rc = rdl_cancel_check(self);
         rdl_lock_acquire(&server->lock);
-        if (waiter.linked)
-            leave_line(server, &waiter);
+        rdl_line_leave(&server->line, &place);
+        server->waiting--;
     }
     if (in_hand)
         server->active++;

@@ -1,10 +1,8 @@
 /*
  * runtime/task.c - tasks: spawned, run, ended; and the handles by which others watch them.
  *
- * A handle outlives its task. Its lock decides between the task that ends (task becomes NULL,
- * outcome is set, joiners are woken one by one) and those who join, cancel or ask. A joiner's node
- * lies in the joiner's frame: the ending task takes it off the list and copies its ticket under the
- * lock, and a joiner that gives up takes itself off under the same lock.
+ * A handle outlives its task. Its lock decides between the task that ends (task becomes NULL, outcome is
+ * set, joiners are called one by one, see sched/line.h) and those who join, cancel or ask.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -73,19 +71,16 @@ const char *raddle_task_name(const raddle_task *task)
 static void tell_joiners(struct rdl_task *self, const struct raddle_outcome *outcome)
 {
     struct raddle_task *handle = rdl_atomic_load_relaxed(&self->handle);
+    struct rdl_ticket joiner;
 
     if (!handle)
         return;
     rdl_lock_acquire(&handle->lock);
     handle->task = NULL;
     handle->outcome = *outcome;
-    while (handle->joiners) {
-        struct rdl_joiner *joiner = handle->joiners;
-        struct rdl_ticket ticket = joiner->ticket;
-        handle->joiners = joiner->next;
-        joiner->linked = false;
+    while ((joiner = rdl_line_call(&handle->joiners)).wait) {
         rdl_lock_release(&handle->lock);
-        (void)rdl_fiber_fire(ticket, 0);
+        (void)rdl_fiber_fire(joiner, 0);
         rdl_lock_acquire(&handle->lock);
     }
     rdl_lock_release(&handle->lock);
@@ -153,7 +148,7 @@ int rdl_task_spawn(const struct rdl_spawn *spawn, raddle_task **out)
         return -EINVAL;
     if (!there)
         return -EPERM;
-    rc = rdl_fiber_create(cache, sizeof(*task), offsetof(struct rdl_task, name_copy),
+    rc = rdl_fiber_create(cache, sizeof(*task), offsetof(struct rdl_task, root),
                           options->stack_bytes, task_main, &fiber);
     if (rc < 0)
         return rc;
@@ -229,27 +224,6 @@ int raddle_spawn_at(struct raddle_group *group, raddle_task **out, raddle_task_f
 
 /* Watching. */
 
-static void line_up(struct raddle_task *handle, struct rdl_joiner *joiner)
-{
-    struct rdl_joiner **link = &handle->joiners;
-
-    while (*link)
-        link = &(*link)->next;
-    joiner->next = NULL;
-    joiner->linked = true;
-    *link = joiner;
-}
-
-static void take_off(struct raddle_task *handle, struct rdl_joiner *joiner)
-{
-    struct rdl_joiner **link = &handle->joiners;
-
-    while (*link != joiner)
-        link = &(*link)->next;
-    *link = joiner->next;
-    joiner->linked = false;
-}
-
 /* Is task the caller, or does it wait, in some group of its own, for the caller to end? */
 static bool would_deadlock(const struct raddle_task *handle, const struct rdl_task *self)
 {
@@ -264,7 +238,7 @@ static bool would_deadlock(const struct raddle_task *handle, const struct rdl_ta
 int raddle_join(raddle_task *handle, struct raddle_outcome *outcome)
 {
     struct rdl_task *self = rdl_task_self();
-    struct rdl_joiner joiner = {.linked = false};
+    struct rdl_place place = {.in_line = false};
     int rc;
 
     if (!handle)
@@ -282,15 +256,14 @@ int raddle_join(raddle_task *handle, struct raddle_outcome *outcome)
             rdl_lock_release(&handle->lock);
             return rc;
         }
-        joiner.ticket = rdl_fiber_arm(&self->fiber, RDL_PARK_CANCELLABLE);
-        line_up(handle, &joiner);
+        place.ticket = rdl_fiber_arm(&self->fiber, RDL_PARK_CANCELLABLE);
+        rdl_line_join(&handle->joiners, &place);
         rdl_lock_release(&handle->lock);
         (void)rdl_fiber_park(&self->fiber, RDL_PARK_CANCELLABLE, "the end of a task",
                              (uint64_t)(uintptr_t)handle);
         rc = rdl_cancel_check(&self->fiber);
         rdl_lock_acquire(&handle->lock);
-        if (joiner.linked)
-            take_off(handle, &joiner);
+        rdl_line_leave(&handle->joiners, &place);
     }
     /* It has ended, which wins against a cancellation that came meanwhile. */
     if (outcome)

@@ -23,6 +23,7 @@
 
 #include "sched/cancel.h"
 #include "sched/fiber.h"
+#include "sched/line.h"
 #include "sched/lock.h"
 #include "sched/wait.h"
 
@@ -59,7 +60,6 @@ static_assert(sizeof(struct rdl_group) <= sizeof(struct raddle_group),
 
 struct rdl_task {
     struct rdl_fiber fiber; /* first */
-    struct rdl_scope root;
 
     /* In the group, under its lock. */
     struct rdl_group *group;
@@ -78,14 +78,10 @@ struct rdl_task {
     void *context;          /* of the server that accepted its connection */
     struct rdl_loop *stops; /* a main task: the loop that runs for it, on which it ends */
     const char *name;       /* never NULL */
-    char name_copy[RDL_TASK_NAME_BYTES]; /* last: not zeroed */
-};
 
-/* A joiner, in its own frame; linked under the handle's lock. */
-struct rdl_joiner {
-    struct rdl_joiner *next;
-    struct rdl_ticket ticket;
-    bool linked;
+    /* From here on not zeroed. */
+    struct rdl_scope root;
+    char name_copy[RDL_TASK_NAME_BYTES];
 };
 
 struct raddle_task {
@@ -93,7 +89,7 @@ struct raddle_task {
     struct rdl_lock lock;
     struct rdl_task *task; /* NULL when it has ended. Under lock */
     struct raddle_outcome outcome;
-    struct rdl_joiner *joiners;
+    struct rdl_line joiners;
     char name[RDL_TASK_NAME_BYTES];
 };
 

@@ -38,8 +38,8 @@ typedef void rdl_coroutine_fn(void *arg);
 void rdl_coroutine_init(struct rdl_coroutine *co, char *low, char *top, rdl_coroutine_fn *fn,
                         void *arg);
 
-/* By another stack, after co left or when it never ran: its stack may be used for something else.
- */
+/* By another stack, after co left or when it never ran: its stack may be used for something
+ * else. */
 void rdl_coroutine_fini(struct rdl_coroutine *co);
 
 /* The calling thread's own stack, as something to switch from and back to. */

@@ -22,14 +22,16 @@
  * it has withdrawn it (p == bottom) and found top < p, otherwise to whoever moved top from p.
  *
  * Ordering.
- *   [A] Every store to bottom is a release, also the two of take: a thief acquires whichever it
- * reads [A'], and with it the slots and what the runnables in them point to. In C11 as of 2020 a
- * relaxed store doesn't carry on the release of an earlier one. A release fence before relaxed
- * stores would do as well, but ThreadSanitizer doesn't understand it. [B] A thief reads the slot
- * before it moves top. Moving top releases that read to the owner's push [B'], which may use the
- * slot again only after it has acquired a top beyond the old position. A thief that reads a slot
- * too late reads something else, and then its compare-exchange fails, because top has moved.
- * Positions never repeat, so it can't succeed by accident.
+ *
+ *     [A] Every store to bottom is a release, also the two of take: a thief acquires whichever it
+ *         reads [A'], and with it the slots and what the runnables in them point to. In C11 as of
+ *         2020 a relaxed store doesn't carry on the release of an earlier one. A release fence
+ *         before relaxed stores would do as well, but ThreadSanitizer doesn't understand it.
+ *     [B] A thief reads the slot before it moves top. Moving top releases that read to the owner's
+ *         push [B'], which may use the slot again only after it has acquired a top beyond the old
+ *         position. A thief that reads a slot too late reads something else, and then its
+ *         compare-exchange fails, because top has moved. Positions never repeat, so it can't
+ *         succeed by accident.
  *
  * Emptiness. take may say "empty" without a fence: top only grows and bottom is the owner's own, so
  * top >= bottom, once seen, stays true until the owner pushes. steal and steal_half may as well: a

@@ -60,8 +60,8 @@ struct rdl_fiber {
 
 enum rdl_park {
     RDL_PARK_CANCELLABLE,
-    RDL_PARK_SHIELDED, /* neither cancellation nor a deadline ends it; it may still wake for nothing
-                        */
+    /* Neither cancellation nor a deadline ends it; it may still wake for nothing. */
+    RDL_PARK_SHIELDED,
 };
 
 static inline bool rdl_fiber_is(const struct rdl_fiber *fiber, enum raddle_mobility mobility)
@@ -94,8 +94,8 @@ struct rdl_ticket rdl_fiber_arm(struct rdl_fiber *self, enum rdl_park how);
 int32_t rdl_fiber_park(struct rdl_fiber *self, enum rdl_park how, const char *what,
                        uint64_t object);
 
-/* Instead of the park, when there turned out to be nothing to wait for. Whether nobody had fired.
- */
+/* Instead of the park, when there turned out to be nothing to wait for. Whether nobody had
+ * fired. */
 bool rdl_fiber_disarm(struct rdl_fiber *self, enum rdl_park how);
 
 /* Any thread: ends a wait, if it has not ended, and makes its fiber runnable where it belongs. True

@@ -22,7 +22,8 @@
  * Hence the invariant, at every release of the lock:
  *
  *     a job is queued  =>  somebody searches or grows, or every worker runs and no thread may be
- * added (max_threads, or the pause after a failure), and there is a worker.
+ *                          added (max_threads, or the pause after a failure), and there is a
+ *                          worker.
  *
  * "There is a worker" holds because a job is refused (-ESRCH) while there is none, and a tired
  * worker leaves only if the queue is empty.

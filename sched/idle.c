@@ -47,8 +47,8 @@ void rdl_idle_init(struct rdl_idle *idle, struct rdl_sleeper **sleepers, uint32_
 
 bool rdl_idle_begin_search(struct rdl_idle *idle)
 {
-    /* A hint: two loops may slip through at once, which costs a little fighting and no correctness.
-     */
+    /* A hint: two loops may slip through at once, which costs a little fighting and no
+     * correctness. */
     if (2 * rdl_atomic_load_relaxed(&idle->searching) >= idle->count)
         return false;
     rdl_atomic_fetch_add_seq_cst(&idle->searching, 1);

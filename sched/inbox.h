@@ -24,8 +24,8 @@ void rdl_inbox_init(struct rdl_inbox *inbox);
  * did before closing. */
 bool rdl_inbox_push(struct rdl_inbox *inbox, struct rdl_runnable *r);
 
-/* Owner: everything that is in it, as a list linked by next, first pushed first and ended by NULL.
- */
+/* Owner: everything that is in it, as a list linked by next, first pushed first and ended by
+ * NULL. */
 struct rdl_runnable *rdl_inbox_take_all(struct rdl_inbox *inbox);
 
 /* Anyone: is there nothing to take. After a seq_cst fence it doesn't overlook what was pushed

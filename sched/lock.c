@@ -13,15 +13,6 @@ enum {
     NAP_NS = 50 * 1000 /* a holder of lower priority gets to run */
 };
 
-static void pause_cpu(void)
-{
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("yield");
-#endif
-}
-
 void rdl_lock_wait(struct rdl_lock *lock)
 {
     unsigned tries = 0;
@@ -29,7 +20,7 @@ void rdl_lock_wait(struct rdl_lock *lock)
     do {
         while (rdl_atomic_load_relaxed(&lock->held)) {
             if (tries < SPINS)
-                pause_cpu();
+                rdl_cpu_relax();
             else if (tries < SPINS + YIELDS)
                 sched_yield();
             else

@@ -17,6 +17,16 @@
 
 #include "sched/atomic.h"
 
+/* What a thread does between two looks at something that another is about to change. */
+static inline void rdl_cpu_relax(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
 struct rdl_lock {
     rdl_atomic(uint32_t) held;
 };

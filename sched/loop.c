@@ -84,7 +84,7 @@ void rdl_loop_init(struct rdl_loop *loop, struct rdl_driver *driver, struct rdl_
 }
 
 /* Who is still inside a post has a few instructions to go, and perhaps a system call. */
-static void wait_for_none(const rdl_atomic(uint32_t) * posting)
+static void wait_for_posters(const rdl_atomic(uint32_t) * posting)
 {
     /* acquire pairs with the release that ends a post. */
     while (rdl_atomic_load_acquire(posting))
@@ -93,12 +93,12 @@ static void wait_for_none(const rdl_atomic(uint32_t) * posting)
 
 void rdl_team_fini(struct rdl_team *team)
 {
-    wait_for_none(&team->posting);
+    wait_for_posters(&team->posting);
 }
 
 void rdl_loop_fini(struct rdl_loop *loop)
 {
-    wait_for_none(&loop->posting);
+    wait_for_posters(&loop->posting);
     rdl_stack_cache_flush(&loop->stacks);
     loop->driver->ops->destroy(loop->driver);
 }
@@ -274,7 +274,7 @@ void rdl_loop_start(struct rdl_loop *loop, struct rdl_fiber *fiber)
     }
     quiet = fiber->quiet;
     push_shared(loop, &loop->fresh, &fiber->run); /* from here on another loop may have run it */
-    if (!quiet || rdl_deque_count(&loop->fresh) > 1)
+    if (!quiet || loop->local_first || rdl_deque_count(&loop->fresh) > 1)
         team_call(loop->team);
 }
 
@@ -442,8 +442,8 @@ static void drain_inbox(struct rdl_loop *loop)
     }
 }
 
-/* Polls for at most timeout_ns (negative: until something happens), then does what has become due.
- */
+/* Polls for at most timeout_ns (negative: until something happens), then does what has become
+ * due. */
 static void poll_driver(struct rdl_loop *loop, int64_t timeout_ns)
 {
     int n;
@@ -472,7 +472,9 @@ static void turn(struct rdl_loop *loop)
     loop->polling = false;
     /* What the poll, the timers and the inbox made runnable: one of it runs here, the rest is worth
      * another loop's while. */
-    if (loop->team && rdl_deque_count(&loop->ready) + (loop->local_first != NULL) > 1)
+    if (loop->team && rdl_deque_count(&loop->ready) + rdl_deque_count(&loop->fresh) +
+                              (loop->local_first != NULL) >
+                          1)
         team_call(loop->team);
 }
 
@@ -678,7 +680,8 @@ int rdl_loop_run(struct rdl_loop *loop)
             poll_driver(loop, 0);
             turn(loop);
         }
-        if (rdl_atomic_load_relaxed(&loop->stop_asked)) {
+        /* acquire: who stopped us has counted itself among the posters before. */
+        if (rdl_atomic_load_acquire(&loop->stop_asked)) {
             rdl_atomic_store_relaxed(&loop->stop_asked, false);
             loop->stopping = true;
             loop->stop_at = loop->pushed;

@@ -33,8 +33,8 @@ struct rdl_overflow_thread {
     size_t previous_bytes;
 };
 
-/* The calling thread: gives it a signal stack unless it has one that is large enough. 0 or -errno.
- */
+/* The calling thread: gives it a signal stack unless it has one that is large enough. 0 or
+ * -errno. */
 int rdl_overflow_thread_init(struct rdl_overflow_thread *thread);
 void rdl_overflow_thread_fini(struct rdl_overflow_thread *thread);
 

@@ -131,15 +131,6 @@ static void perform(struct rdl_pool *pool, struct rdl_handoff_duty *duty)
         futex_wake(duty->wake);
 }
 
-static void pause_cpu(void)
-{
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    __asm__ volatile("yield");
-#endif
-}
-
 /* Waits for the worker's signal. Returns false if none came for as long as a thread may be idle. */
 static bool wait_for_signal(struct worker *worker)
 {
@@ -152,7 +143,7 @@ static bool wait_for_signal(struct worker *worker)
     if (worker->credit && single) {
         do {
             for (unsigned i = 0; i < 16; i++)
-                pause_cpu();
+                rdl_cpu_relax();
             if (rdl_handoff_signalled(&worker->base)) {
                 worker->credit = SPIN_CREDIT;
                 return true;

@@ -34,9 +34,11 @@ int rdl_pool_create(const struct rdl_pool_options *options, struct rdl_pool **ou
  * Any thread. The job and all it needs must live until done has been called or the job was
  * cancelled. run and done may submit and cancel jobs.
  *
- * Returns 0; -EAGAIN when the queue is full; RADDLE_ESHUTDOWN; when there is no thread and none can
- * be created, the reason of that, often -EAGAIN too. If there is at least one thread, a job that
- * would have liked another is queued all the same.
+ * Returns 0, or
+ *     -EAGAIN           the queue is full
+ *     RADDLE_ESHUTDOWN  the pool is closed
+ *     another           there is no thread and none can be created: the reason, often -EAGAIN too
+ * If there is at least one thread, a job that would have liked another is queued all the same.
  */
 int rdl_pool_submit(struct rdl_pool *pool, struct rdl_job *job);
 

@@ -254,8 +254,8 @@ static void retire_table(uint32_t t)
                 generation = seen;
         }
     }
-    /* On failure (memory is locked) nothing has changed, and the descriptors are as good as before.
-     */
+    /* On failure (memory is locked) nothing has changed, and the descriptors are as good as
+     * before. */
     rc = rdl_sys_madvise(table, TABLE_BYTES, MADV_DONTNEED);
 
     rdl_lock_acquire(&lock);

@@ -37,8 +37,8 @@ void rdl_slab_unmap(struct rdl_slab *slab);
 /* Installs the guard of a stack that the caller has taken. 0, or -ENOMEM. */
 int rdl_slab_guard(struct rdl_stack *stack);
 
-/* Gives the memory of a stack that the caller has taken back to the kernel; guard and mapping stay.
- */
+/* Gives the memory of a stack that the caller has taken back to the kernel; guard and mapping
+ * stay. */
 void rdl_slab_clean(struct rdl_stack *stack);
 
 /* The slab of a stack. */

@@ -45,8 +45,8 @@ struct rdl_stack {
     bool touched; /* handed out since its memory was last given back */
 };
 
-/* A loop's stacks that are ready to be used: the most recently used one first. Owner thread only.
- */
+/* A loop's stacks that are ready to be used: the most recently used one first. Owner thread
+ * only. */
 struct rdl_stack_cache {
     struct {
         struct rdl_stack *first;

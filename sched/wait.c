@@ -45,8 +45,8 @@
  *
  * Take the last [D]. If [C] comes after it, [C] acquires it, and step 2 sees the cause. Otherwise
  * poked stays 1 until the next [C]. If then [E] comes before [E'], [D] comes before [D'] as well,
- * which reads 1. Otherwise [E] reads PARKED, or what came after it: somebody else has fired, and
- * the task goes back to step 1 before it sleeps again. A canceller that reads ARMED and loses to
+ * which reads 1. Otherwise [E] reads PARKED, which the canceller then fires, or what came after it:
+ * somebody else has fired, and the task goes back to step 1 before it sleeps again. A canceller that reads ARMED and loses to
  * park reads again.
  *
  * Both exchanges must be read-modify-writes. A plain store of 0 in [C] could land on a 1 without
