@@ -100,7 +100,7 @@ static bool attempt(struct slot *slot, struct rdl_op *op)
     drained = (op->code == RDL_OP_RECV || op->code == RDL_OP_RECVMSG) && op->events == EPOLLIN &&
               op->result > 0 && !slot->sticky && !(op->flags & MSG_PEEK) &&
               rdl_atomic_load_relaxed(&op->entry->kind) == RDL_FD_TCP &&
-              (size_t)op->result < rdl_op_wanted(op);
+              (size_t)op->result < rdl_op_wanted(op) && !rdl_sys_is_hooked();
     if (drained)
         slot->ready = (uint8_t)(slot->ready & ~EPOLLIN);
     return true;
@@ -221,10 +221,11 @@ static int serve(struct epoll *e, struct slot *slot)
     return count;
 }
 
-/* An event for a descriptor for which nobody waits here: if others do elsewhere, this was the last.
- */
+/* An event for a descriptor for which nobody waits here: if others do elsewhere, this was the
+ * last. */
 static void let_go(struct epoll *e, struct slot *slot, int fd)
 {
+    struct rdl_op hold = {.fd = fd}; /* keeps the descriptor from being closed under the call */
     struct rdl_fd *entry;
     struct rdl_driver *home;
 
@@ -233,12 +234,14 @@ static void let_go(struct epoll *e, struct slot *slot, int fd)
     home = rdl_atomic_load_relaxed(&entry->home);
     if (!home || home == &e->head.driver)
         return;
+    if (!rdl_fd_enter(entry, &hold))
+        return; /* the close does it */
     slot->registered = false;
-    if (!rdl_fd_unwatch(entry, &slot->watch))
-        return; /* the close was quicker */
-    /* If it is closed and the number reused by now, this instance doesn't know the new one yet. */
-    rdl_driver_count(&e->head.counters.syscalls, 1);
-    (void)rdl_sys_epoll_ctl(e->fd, EPOLL_CTL_DEL, fd, NULL);
+    if (rdl_fd_unwatch(entry, &slot->watch)) {
+        rdl_driver_count(&e->head.counters.syscalls, 1);
+        (void)rdl_sys_epoll_ctl(e->fd, EPOLL_CTL_DEL, fd, NULL);
+    }
+    (void)rdl_fd_leave(entry, &hold);
 }
 
 static int handle(struct epoll *e, const struct epoll_event *event)

@@ -11,13 +11,13 @@
  *
  *     1. closing is set: what comes now gets -EBADF
  *     2. the waits of all operations in the list are fired with RADDLE_ECLOSED; their loops cancel
- * and reap them
+ *        and reap them
  *     3. the last one to leave fires the closer
  *     4. the descriptor is taken out of every epoll instance that knows it. Closing it is not
- * enough: a copy in another process keeps the registration alive, and no call could remove it any
- * more
+ *        enough: a copy in another process keeps the registration alive, and no call could remove
+ *        it any more
  *     5. the entry becomes that of a new descriptor: generation, kind, hints. Before close(2),
- * because after it another thread may already have the number
+ *        because after it another thread may already have the number
  *     6. close(2)
  *
  * Between 5 and 6 an operation on the old descriptor could start, if some task goes on using what
@@ -33,6 +33,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <netinet/in.h>
+#include <sched.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -80,8 +81,12 @@ bool rdl_fd_enter(struct rdl_fd *entry, struct rdl_op *op)
     bool open;
 
     rdl_lock_acquire(&entry->lock);
-    open = !entry->closing;
+    /* An operation that was in before goes on with that descriptor or not at all: the number may be
+     * another's by now. */
+    open = !entry->closing && (!op->entered || op->generation == entry->generation);
     if (open) {
+        op->entered = true;
+        op->generation = entry->generation;
         op->closed = false;
         op->fd_prev = NULL;
         op->fd_next = entry->ops;
@@ -142,15 +147,19 @@ static int ask(int fd)
     return RDL_FD_STREAM;
 }
 
-int rdl_fd_kind(struct rdl_fd *entry, int fd)
+int rdl_fd_ask(struct rdl_fd *entry, int fd)
 {
     int kind = rdl_atomic_load_relaxed(&entry->kind);
 
-    if (kind == RDL_FD_UNKNOWN) {
-        kind = ask(fd);
-        if (kind >= 0)
-            rdl_fd_set_kind(entry, (enum rdl_fd_kind)kind);
-    }
+    return kind == RDL_FD_UNKNOWN ? ask(fd) : kind;
+}
+
+int rdl_fd_kind(struct rdl_fd *entry, int fd)
+{
+    int kind = rdl_fd_ask(entry, fd);
+
+    if (kind >= 0)
+        rdl_fd_set_kind(entry, (enum rdl_fd_kind)kind);
     return kind;
 }
 
@@ -291,6 +300,16 @@ static void unregister(struct rdl_fd *entry, int fd)
     } while (count == WATCHES_AT_ONCE);
 }
 
+/* Under the lock: is an operation in flight that waits, not just passes through? */
+static bool is_waited_for(const struct rdl_fd *entry)
+{
+    const struct rdl_op *op = entry->ops;
+
+    while (op && !op->ticket.wait)
+        op = op->fd_next;
+    return op != NULL;
+}
+
 int rdl_fd_close_begin(int fd, struct rdl_fd **out)
 {
     struct rdl_fiber *self = rdl_fiber_self();
@@ -300,7 +319,7 @@ int rdl_fd_close_begin(int fd, struct rdl_fd **out)
     if (rc < 0)
         return rc;
     rdl_lock_acquire(&entry->lock);
-    rc = entry->closing ? -EBADF : entry->ops && !self ? -EPERM : 0;
+    rc = entry->closing ? -EBADF : !self && is_waited_for(entry) ? -EPERM : 0;
     if (rc == 0)
         entry->closing = true;
     rdl_lock_release(&entry->lock);
@@ -309,6 +328,9 @@ int rdl_fd_close_begin(int fd, struct rdl_fd **out)
     if (self) {
         fire_all(entry);
         drain(entry, self, fd);
+    } else {
+        while (!is_idle(entry))
+            sched_yield(); /* a system call that doesn't block: rdl_op_try(), or a driver's */
     }
     *out = entry;
     return 0;

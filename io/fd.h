@@ -42,8 +42,8 @@ struct rdl_fd_watch {
 
 struct rdl_fd {
     struct rdl_lock lock;
-    /* Changes only when no operation is in flight, under the lock: stable for whoever has entered.
-     */
+    /* Changes only when no operation is in flight, under the lock: stable for whoever has
+     * entered. */
     uint32_t generation;
 
     /* Under the lock. */
@@ -68,11 +68,15 @@ bool rdl_fd_enter(struct rdl_fd *entry, struct rdl_op *op);
 /* The end of that. Returns whether the descriptor is being closed and op was told to end. */
 bool rdl_fd_leave(struct rdl_fd *entry, struct rdl_op *op);
 
-/* What the descriptor is, an enum rdl_fd_kind; asks the kernel once. Or -errno. */
+/* What the descriptor is, or -errno; asks the kernel once. The caller has entered, or owns the descriptor by
+ * rdl_fd_close_begin(): otherwise what is found out could be noted about a successor. */
 int rdl_fd_kind(struct rdl_fd *entry, int fd);
+
+/* The same for who has not, asked each time until somebody knows. */
+int rdl_fd_ask(struct rdl_fd *entry, int fd);
 void rdl_fd_set_kind(struct rdl_fd *entry, enum rdl_fd_kind kind);
 
-/* Makes it non-blocking, once. 0 or -errno. */
+/* Makes it non-blocking, once. 0 or -errno. The caller has entered. */
 int rdl_fd_unblock(struct rdl_fd *entry, int fd);
 
 /* The kernel has just given us this number: forgets what is left of a predecessor that was closed
@@ -88,8 +92,10 @@ bool rdl_fd_unwatch(struct rdl_fd *entry, struct rdl_fd_watch *watch);
 /*
  * raddle_fd_close() in two steps. begin ends the waits and returns when no operation is in flight;
  * from then on new ones get -EBADF. Whoever got 0 from it owns the descriptor and must call end.
- * begin: 0; -EBADF: not open, or being closed; -EPERM: outside a task with operations in flight;
- * -ENOMEM.
+ * begin: 0, or
+ *     -EBADF   not open, or being closed
+ *     -EPERM   outside a task with operations in flight
+ *     -ENOMEM  no memory for its entry
  */
 int rdl_fd_close_begin(int fd, struct rdl_fd **out);
 int rdl_fd_close_end(int fd, struct rdl_fd *entry);

@@ -32,10 +32,11 @@ const char *rdl_listener_address(const struct rdl_listener *listener);
 
 /*
  * Inside a task: waits for a connection on the socket of a loop (index modulo their number).
- * Returns its descriptor, which is non-blocking and CLOEXEC, or -ECANCELED, RADDLE_ECLOSED and
- * -EBADF as in raddle/io.h -EMFILE, -ENFILE, -ENOBUFS, -ENOMEM  rest (rdl_accept_rest), and call
- * again: the connection waits in the backlog Connections that failed before they were accepted are
- * passed over.
+ * Returns its descriptor, which is non-blocking and CLOEXEC, or
+ *     -ECANCELED, RADDLE_ECLOSED, -EBADF     as in raddle/io.h
+ *     -EMFILE, -ENFILE, -ENOBUFS, -ENOMEM    rest, and call again: the connection waits in the
+ *                                            backlog
+ * Connections that failed before they were accepted are passed over.
  */
 int rdl_listener_accept(struct rdl_listener *listener, unsigned index);
 

@@ -190,16 +190,18 @@ static void as_socket_call(struct rdl_op *op)
     }
 }
 
-/* Finds the entry and settles what op is. 0 or -errno. */
-static int prepare(struct rdl_op *op)
+/*
+ * What op is, as the kind of its descriptor makes it. 0 or -errno. The operation has entered, so that what is
+ * found out is about this descriptor and not about another of the same number.
+ */
+static int settle(struct rdl_op *op)
 {
-    int rc = rdl_fd_find(op->fd, &op->entry);
-    int kind;
     bool sized = op->code == RDL_OP_READ || op->code == RDL_OP_WRITE || op->code == RDL_OP_RECV ||
                  op->code == RDL_OP_SEND;
+    int kind;
 
-    if (rc < 0)
-        return rc;
+    if (op->settled)
+        return 0;
     if (sized && op->size.bytes > MAX_BYTES)
         op->size.bytes = MAX_BYTES;
     op->events = readiness_of(op);
@@ -210,6 +212,7 @@ static int prepare(struct rdl_op *op)
         as_socket_call(op);
     else if (op->code >= RDL_OP_RECV && op->code <= RDL_OP_CONNECT)
         return -ENOTSOCK; /* a ring that polls first would wait before it says so */
+    op->settled = true;
     /* The two calls that have no flag for "don't wait". */
     if (op->code == RDL_OP_ACCEPT || op->code == RDL_OP_CONNECT)
         return rdl_fd_unblock(op->entry, op->fd);
@@ -218,14 +221,15 @@ static int prepare(struct rdl_op *op)
 
 ssize_t rdl_op_try(struct rdl_op *op)
 {
-    int rc = prepare(op);
+    int rc = rdl_fd_find(op->fd, &op->entry);
 
     op->ticket.wait = NULL;
     if (rc < 0)
         return rc;
     if (!rdl_fd_enter(op->entry, op))
         return -EBADF;
-    op->result = rdl_op_perform(op);
+    rc = settle(op);
+    op->result = rc < 0 ? rc : rdl_op_perform(op);
     (void)rdl_fd_leave(op->entry, op);
     return op->result == RDL_OP_WAIT ? -EAGAIN : op->result;
 }
@@ -234,17 +238,22 @@ ssize_t rdl_op_try(struct rdl_op *op)
 static bool attempt(struct rdl_op *op, struct rdl_fiber *self)
 {
     struct rdl_driver *driver;
-    bool waited, closed;
+    bool waited = false, closed;
     int rc;
 
     op->ticket = rdl_fiber_arm(self, RDL_PARK_CANCELLABLE);
     if (!rdl_fd_enter(op->entry, op)) {
         (void)rdl_fiber_disarm(self, RDL_PARK_CANCELLABLE);
-        op->result = -EBADF;
+        op->result = op->entered ? RADDLE_ECLOSED : -EBADF;
         return true;
     }
-    driver = rdl_loop_current()->driver;
-    waited = !driver->ops->submit(driver, op);
+    rc = settle(op);
+    if (rc < 0) {
+        op->result = rc;
+    } else {
+        driver = rdl_loop_current()->driver;
+        waited = !driver->ops->submit(driver, op);
+    }
     if (waited) {
         rdl_fiber_attach(self, op);
         (void)rdl_fiber_park(self, RDL_PARK_CANCELLABLE, names[op->code],
@@ -272,7 +281,7 @@ ssize_t rdl_op_run(struct rdl_op *op)
         return -EPERM;
     rc = rdl_cancel_check(self);
     if (rc == 0)
-        rc = prepare(op);
+        rc = rdl_fd_find(op->fd, &op->entry);
     if (rc < 0)
         return rc;
     op->fiber = self;

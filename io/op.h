@@ -52,8 +52,8 @@ struct rdl_op {
     enum rdl_op_code code;
     int fd;
     int flags; /* of recv and send and theirs */
-    uint32_t
-        events; /* POLL: its mask. The others: the readiness they wait for, set by rdl_op_run() */
+    /* POLL: its mask. The others: the readiness they wait for, set by rdl_op_run(). */
+    uint32_t events;
     union {
         void *buffer;                /* READ, RECV */
         const void *data;            /* WRITE, SEND */
@@ -75,14 +75,19 @@ struct rdl_op {
     struct rdl_fiber *fiber;
     struct rdl_ticket ticket;
     struct rdl_fd *entry;
+    bool settled; /* code and events are what the descriptor's kind makes of them */
 
     /* Of io/fd.c, under the entry's lock. */
     struct rdl_op *fd_next, *fd_prev;
-    bool closed; /* raddle_fd_close() ends this wait */
+    bool closed;         /* raddle_fd_close() ends this wait */
+    bool entered;        /* has been in before, */
+    uint32_t generation; /* when the entry's was this */
 
     /* Of the driver, on its loop's thread. */
     bool connecting; /* CONNECT: connect(2) was called and goes on */
     bool polling;    /* flies as a poll; the operation itself comes after */
+    bool edge;       /* polls for a change, because what holds now was not asked for */
+    int found;       /* edge: what the poll has said, while its end is awaited */
     bool cancelling; /* its end was asked for */
     uint8_t place;   /* enum rdl_op_place */
     uint64_t token;  /* a ring's user_data while it flies */
@@ -95,16 +100,18 @@ struct rdl_op {
  * The way of every operation: waits until op has ended, in a task. Returns its result, or
  *     -EPERM          outside a task
  *     -ECANCELED      a scope around the task is cancelled or past its deadline, and op did not
- * happen -EBADF          the descriptor is not open, or being closed RADDLE_ECLOSED  it was closed
- * meanwhile, and op did not happen -ENOMEM         no memory to wait with
+ *                     happen
+ *     -EBADF          the descriptor is not open, or being closed
+ *     RADDLE_ECLOSED  it was closed meanwhile, and op did not happen
+ *     -ENOMEM         no memory to wait with
  */
 ssize_t rdl_op_run(struct rdl_op *op);
 
 /* The same without waiting, from any thread: -EAGAIN instead. No cancellation point. */
 ssize_t rdl_op_try(struct rdl_op *op);
 
-/* One attempt by plain system call, which doesn't block but for files: the result, or RDL_OP_WAIT.
- */
+/* One attempt by plain system call, which doesn't block but for files: the result, or
+ * RDL_OP_WAIT. */
 ssize_t rdl_op_perform(struct rdl_op *op);
 
 /* How much a transfer would move at most; 0 for what moves no bytes. */

@@ -221,7 +221,7 @@ int raddle_stream_from_fd(int fd, raddle_stream **out)
     int rc = rdl_fd_find(fd, &entry);
 
     if (rc == 0)
-        rc = rdl_fd_kind(entry, fd);
+        rc = rdl_fd_ask(entry, fd);
     if (rc >= 0)
         rc = check(fd, rc);
     return rc < 0 ? rc : rdl_stream_accepted(fd, out);

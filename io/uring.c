@@ -6,11 +6,14 @@
  * moment:
  *
  *     receive   through the ring into the task's buffer, told to wait for data before it tries. By
- * plain call when the last completion said that more was waiting send      by plain call when the
- * loop has nothing else to run, because a lone send costs less so; through the ring when there is
- * more, because a batch costs less there. A batch is submitted at every 16th send, which gives four
- * fifths of the gain and lets peers work accept    as receive connect   by plain call; the ring
- * waits for its end others    through the ring: a plain call might block
+ *               plain call when the last completion said that more was waiting
+ *     send      by plain call when the loop has nothing else to run, because a lone send costs less
+ *               so; through the ring when there is more, because a batch costs less there. A batch
+ *               is submitted at every 16th send, which gives four fifths of the gain and lets peers
+ *               work
+ *     accept    as receive
+ *     connect   by plain call; the ring waits for its end
+ *     others    through the ring: a plain call might block
  *
  * A plain call never blocks: sockets are called with MSG_DONTWAIT or are non-blocking.
  *
@@ -76,6 +79,7 @@ struct uring {
     int thread;                 /* which registered the ring; 0: none */
     bool poll_first;
     bool wake_armed;
+    bool woken; /* since this poll began: its wait is over before it begins */
 };
 
 #if RDL_TSAN
@@ -158,7 +162,10 @@ static void fill(const struct uring *u, const struct rdl_op *op, struct io_uring
     int flags = op->flags | MSG_NOSIGNAL;
 
     if (op->polling) {
-        io_uring_prep_poll_add(sqe, op->fd, op->events);
+        if (op->edge)
+            io_uring_prep_poll_multishot(sqe, op->fd, op->events | EPOLLET);
+        else
+            io_uring_prep_poll_add(sqe, op->fd, op->events);
         return;
     }
     switch (op->code) {
@@ -327,6 +334,8 @@ static bool uring_submit(struct rdl_driver *driver, struct rdl_op *op)
     }
     op->polling = op->code == RDL_OP_POLL || op->code == RDL_OP_CONNECT;
     op->cancelling = false;
+    op->edge = false;
+    op->found = 0;
     prepare(u, op);
     return false;
 }
@@ -342,6 +351,8 @@ static bool uring_cancel(struct rdl_driver *driver, struct rdl_op *op)
         return true;
     }
     op->cancelling = true;
+    if (op->place == RDL_OP_ENDING)
+        return false;
     if (!prepare_cancel(u, op)) {
         op->place = RDL_OP_ENDING;
         rdl_op_append(&u->cancels, op);
@@ -350,6 +361,44 @@ static bool uring_cancel(struct rdl_driver *driver, struct rdl_op *op)
 }
 
 /* Completion. */
+
+/*
+ * A poll through the ring always tells of POLLRDHUP, too. When that is all there is, a second poll would say
+ * the same at once, so that one waits for a change instead: multishot, edge-triggered. What it says that was
+ * not asked for either is passed over; when it has said what was, it is cancelled, and its last completion
+ * ends the operation. Returns the result, or 0: it flies on.
+ */
+static int poll_result(struct uring *u, struct rdl_op *op, int result, uint32_t flags)
+{
+    int wanted = result > 0 ? result & ((int)op->events | POLLERR | POLLHUP) : 0;
+
+    if (!op->edge) {
+        if (result < 0 || wanted)
+            return result < 0 ? result : wanted;
+        if (op->cancelling)
+            return -ECANCELED;
+        op->edge = true;
+        op->place = RDL_OP_NOWHERE;
+        prepare(u, op);
+        return 0;
+    }
+    if (!op->found)
+        op->found = wanted;
+    if (flags & IORING_CQE_F_MORE) {
+        if (wanted && !prepare_cancel(u, op)) {
+            op->place = RDL_OP_ENDING;
+            rdl_op_append(&u->cancels, op);
+        }
+        return 0;
+    }
+    if (op->found)
+        return op->found;
+    if (result < 0 || op->cancelling)
+        return result < 0 ? result : -ECANCELED;
+    op->place = RDL_OP_NOWHERE;
+    prepare(u, op); /* the kernel has ended it for reasons of its own */
+    return 0;
+}
 
 /* What a completed flight means for op: true, it has ended, with op->result. */
 static bool has_ended(struct rdl_op *op, int result, uint32_t flags)
@@ -384,6 +433,11 @@ static int complete_op(struct uring *u, struct rdl_op *op, int result, uint32_t 
             (void)rdl_sys_close(result);
         result = verdict;
     }
+    if (op->polling) {
+        result = poll_result(u, op, result, flags);
+        if (result == 0)
+            return 0;
+    }
     if (op->place == RDL_OP_ENDING)
         rdl_op_remove(&u->cancels, op);
     op->place = RDL_OP_NOWHERE;
@@ -403,6 +457,7 @@ static int complete(struct uring *u, uint64_t token, int result, uint32_t flags)
     if (token == TOKEN_WAKE) {
         u->wake_armed = flags & IORING_CQE_F_MORE;
         rdl_wake_take(&u->wake);
+        u->woken = true;
         return 0;
     }
     if (token == TOKEN_CANCEL)
@@ -469,9 +524,11 @@ static int uring_poll(struct rdl_driver *driver, int64_t timeout_ns)
     struct io_uring_cqe *first;
     int count, rc;
 
+    u->woken = false;
     catch_up(u);
     count = reap(u);
-    if (count)
+    /* The loop looked at its queues before it called us: a wake that is reaped here came after that. */
+    if (count || u->woken)
         timeout_ns = 0;
     if (u->backlog.first || u->cancels.first)
         timeout_ns = timeout_ns < 0 || timeout_ns > STALL_NS ? STALL_NS : timeout_ns;

@@ -86,6 +86,7 @@ void rdl_raddle_loops_abandon(void)
     for (struct raddle_loop *loop = registry; loop; loop = loop->next) {
         loop->base.driver->ops->abandon(loop->base.driver);
         loop->phase = RDL_LOOP_CLOSING;
+        rdl_atomic_store_relaxed(&loop->closing, true);
     }
     registry = NULL;
     rdl_loop_forget();
@@ -220,10 +221,12 @@ int rdl_raddle_loop_main(struct raddle_loop *loop, raddle_task_fn *fn, void *arg
         return rc;
     if (started)
         started(handle, started_arg);
-    while (rc == 0 && live(&loop->mains))
-        rc = rdl_loop_run(&loop->base);
+    /* Tasks stand on this loop, and the caller's frame is theirs: without a driver nothing can end well. */
+    while (live(&loop->mains))
+        rdl_check(rdl_loop_run(&loop->base) == 0,
+                  "a loop's driver failed while tasks were running");
     raddle_task_unref(handle);
-    return rc < 0 ? rc : m.rc;
+    return m.rc;
 }
 
 /* What the API says of loops. */

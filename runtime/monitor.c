@@ -126,9 +126,7 @@ static void look_at_loops(struct rdl_monitor *m)
 
 static void wake(struct rdl_monitor *m)
 {
-    uint64_t one = 1;
-
-    (void)rdl_sys_write(m->wake_fd, &one, sizeof(one));
+    rdl_sys_eventfd_post(m->wake_fd);
 }
 
 static void *monitor_main(void *arg)

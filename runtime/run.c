@@ -75,8 +75,7 @@ static void *loop_thread(void *arg)
     if (rc == 0)
         rc = rdl_raddle_loop_drain(loop);
     rdl_raddle_loop_leave(loop);
-    if (rc < 0)
-        rdl_report("loop %u has ended: %s", loop->base.index, raddle_strerror(rc));
+    rdl_check(rc == 0, "a loop's driver failed while tasks were running");
     return NULL;
 }
 
@@ -166,6 +165,19 @@ static void stop_threads(struct run *run)
         pthread_join(run->threads[i].thread, NULL);
 }
 
+/* A write to a pipe or socket that nobody reads is -EPIPE, as for Python's programs, and not the end. */
+static bool ignore_sigpipe(struct sigaction *old)
+{
+    struct sigaction ignore;
+
+    if (rdl_sys_sigaction(SIGPIPE, NULL, old) < 0 || old->sa_handler != SIG_DFL)
+        return false;
+    memset(&ignore, 0, sizeof(ignore));
+    sigemptyset(&ignore.sa_mask);
+    ignore.sa_handler = SIG_IGN;
+    return rdl_sys_sigaction(SIGPIPE, &ignore, NULL) == 0;
+}
+
 static int run_team(struct run *run, const struct raddle_run_options *options)
 {
     static const struct raddle_spawn_site site = {"main", "raddle_run", 0};
@@ -197,7 +209,8 @@ static int check_options(const struct raddle_run_options *options)
         if (options->reserved[i])
             return -EINVAL;
     if (options->loops > MAX_LOOPS || (unsigned)options->mobility > RADDLE_PINNED ||
-        options->flags & ~(unsigned)(RADDLE_RUN_NO_SIGINT | RADDLE_RUN_SIGQUIT) ||
+        options->flags &
+            ~(unsigned)(RADDLE_RUN_NO_SIGINT | RADDLE_RUN_SIGQUIT | RADDLE_RUN_SIGPIPE) ||
         options->slow_ns < 0)
         return -EINVAL;
     return 0;
@@ -210,6 +223,8 @@ int raddle_run(raddle_task_fn *main_fn, void *arg, const struct raddle_run_optio
                       .arg = arg,
                       .lock = PTHREAD_MUTEX_INITIALIZER,
                       .changed = PTHREAD_COND_INITIALIZER};
+    struct sigaction old_sigpipe;
+    bool ignoring;
     unsigned count;
     int rc = -ENOMEM;
 
@@ -228,8 +243,11 @@ int raddle_run(raddle_task_fn *main_fn, void *arg, const struct raddle_run_optio
     rdl_default_executor_init(&run.executor, options->executor);
     if (run.loops && run.team.loops && run.sleepers && run.threads)
         rc = make_loops(&run, options);
+    ignoring = !(options->flags & RADDLE_RUN_SIGPIPE) && ignore_sigpipe(&old_sigpipe);
     if (rc == 0)
         rc = run_team(&run, options);
+    if (ignoring)
+        (void)rdl_sys_sigaction(SIGPIPE, &old_sigpipe, NULL);
 
     rdl_default_executor_fini(&run.executor);
     rdl_team_fini(&run.team);

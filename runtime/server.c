@@ -25,6 +25,7 @@
 #include <string.h>
 
 #include "io/listener.h"
+#include "io/stream.h"
 #include "runtime/loop.h"
 #include "runtime/report.h"
 #include "runtime/task.h"
@@ -168,7 +169,7 @@ static int start_handler(struct server *server, int fd)
                               .context = server,
                               .quiet = !server->spread};
     raddle_stream *stream;
-    int rc = raddle_stream_from_fd(fd, &stream);
+    int rc = rdl_stream_accepted(fd, &stream);
 
     if (rc < 0) {
         (void)raddle_fd_close(fd);

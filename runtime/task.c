@@ -92,6 +92,8 @@ static void task_main(struct rdl_fiber *fiber)
     struct rdl_task *self = (struct rdl_task *)(void *)fiber;
     struct raddle_outcome outcome = {.rc = self->fn(self->arg)};
 
+    rdl_check(rdl_loop_current(),
+              "a task returned in the child of a fork: end the child with _exit()");
     rdl_check(fiber->scope == &self->root, "a task returned without leaving a scope or a group");
     if (outcome.rc >= 0)
         outcome.kind = RADDLE_OK;

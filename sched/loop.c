@@ -299,6 +299,10 @@ static struct rdl_runnable *take_injected(struct rdl_loop *loop)
         next = r->next;
         push_shared(loop, fiber && fiber->started ? &loop->ready : &loop->fresh, r);
     }
+    /* Whoever queued this may have trusted a searcher that has found nothing, because we took it: the
+     * rest is worth another loop's while. A searcher says so itself when it ends. */
+    if (!loop->searching && (count > 1 || rdl_inject_count(inject)))
+        team_call(loop->team);
     return first;
 }
 

@@ -27,7 +27,7 @@
 #define REST_NS     INT64_C(1000000)   /* and when the next is due if that was not enough */
 
 /* How many stacks of each class a loop keeps; half of them move to and from the depot at once. */
-static const uint16_t cache_limits[RDL_STACK_CLASSES] = {1024, 1024, 64, 16, 4, 2, 1};
+static const uint16_t cache_limits[RDL_STACK_CLASSES] = {512, 512, 64, 16, 4, 2, 1};
 
 /* Giving back from the depot: one thread at a time. */
 static struct {
@@ -171,9 +171,9 @@ static int take_scarce(struct rdl_stack_cache *cache, unsigned k, struct rdl_sta
 
 /* A warm stack is a few cache misses away: begin those of the one that is handed out after this one. Its
  * record was prefetched the last time. */
-static void prefetch_next(const struct rdl_stack *stack)
+static void prefetch_next(const struct rdl_stack_cache *cache, unsigned k)
 {
-    const struct rdl_stack *next = stack->next;
+    const struct rdl_stack *next = cache ? cache->classes[k].first : NULL;
 
     if (!next)
         return;
@@ -200,7 +200,7 @@ int rdl_stack_get(struct rdl_stack_cache *cache, size_t usable_bytes, struct rdl
         rc = take_scarce(cache, (unsigned)k, &stack);
     if (rc < 0)
         return rc;
-    prefetch_next(stack);
+    prefetch_next(cache, (unsigned)k);
     stack->next = NULL;
     stack->touched = true;
     *out = stack;

@@ -16,13 +16,14 @@ extern "C" {
 /**
  * Writes to fd the tree of all tasks: name, spawn site, state, what each waits for and since when.
  *
- * Returns   how many tasks were printed; what write(2) says
- * Context   Any thread; not from a signal handler (see RADDLE_RUN_SIGQUIT).
+ * Returns   how many tasks were printed, or the -errno of write(2)
+ * Context   Any thread; not a signal handler (see RADDLE_RUN_SIGQUIT). Blocks while fd does.
+ * Cancel    No cancellation point.
  * Since     0.1
  */
 RADDLE_API int raddle_print_tasks(int fd);
 
-/** Counters of one loop, or the sum over a team. They only grow, but for tasks. */
+/** Counters of one loop. They only grow, but for tasks. */
 struct raddle_loop_stats {
     uint64_t switches;    /**< Tasks resumed. */
     uint64_t spawns;      /**< Tasks started from this loop. */
@@ -32,25 +33,33 @@ struct raddle_loop_stats {
     uint64_t polls;       /**< Times the driver was asked. */
     uint64_t completions; /**< Operations completed by the driver. */
     uint64_t timers;      /**< Timers fired. */
-    int64_t tasks; /**< Tasks started minus tasks ended here: only the sum over a team is a number
-                      of tasks. */
-    uint64_t reserved[7];
+    /** Tasks that came to this loop minus those that ended on it or left it: below 0 on a loop that
+     *  ends more than it started. Only the sum over a team is a number of tasks. */
+    int64_t tasks;
+    uint64_t reserved[7]; /**< Written as zero. */
 };
 
 /**
  * Reads the counters of loop number index of the calling task's team; they may be a moment old.
  *
- * Returns   0; -ENOENT: no such loop; -EPERM: outside a loop; -EINVAL
+ * Returns   0 with *out written, or
+ *           -ENOENT  the team has no loop of that number
+ *           -EPERM   outside a loop
+ *           -EINVAL  out is NULL
+ * Context   Inside a task or a callback of a loop.
+ * Cancel    No cancellation point.
  * Since     0.1
  */
 RADDLE_API int raddle_get_loop_stats(unsigned index, struct raddle_loop_stats *out);
 
 /**
  * Sets where the library's reports go (a failed task nobody waited for, a slow task, descriptors
- * running out): fn is called with one line, without a newline, from any thread. NULL: standard
- * error.
+ * running out): fn is called with one line, without a newline, from any thread, several at a time
+ * perhaps, and must not suspend. NULL: standard error.
  *
  * Context   Any thread; best before anything runs.
+ * Lifetime  fn and arg must live as long as the process: a report may be under way when they are
+ *           replaced. line is gone when fn returns.
  * Since     0.1
  */
 RADDLE_API void raddle_on_report(void (*fn)(const char *line, void *arg), void *arg);

@@ -13,14 +13,16 @@
 extern "C" {
 #endif
 
+/** An executor, made by raddle_executor_create(). */
 typedef struct raddle_executor raddle_executor;
 
 /** What an executor runs: in a thread of its own, where no function that suspends may be called. */
 typedef int raddle_job_fn(void *arg);
 
+/** What a call does when the queue is full. */
 enum raddle_when_full {
     RADDLE_FULL_WAIT = 0, /**< The task waits for room, first come first served. */
-    RADDLE_FULL_REJECT,   /**< -EAGAIN. */
+    RADDLE_FULL_REJECT,   /**< The call returns -EAGAIN. */
 };
 
 /** How an executor is made. Zero is the default for every member. */
@@ -30,7 +32,7 @@ struct raddle_executor_options {
     int64_t idle_ns;      /**< A thread that had nothing to do for so long ends; 0: 10 s. */
     size_t queue_limit;   /**< Jobs that wait for a thread; 0: 65,536. */
     enum raddle_when_full when_full;
-    const char *name;     /**< Shown in thread names; NULL: "raddle-pool". */
+    const char *name;     /**< Shown in thread names, copied; NULL: "raddle-pool". */
     uint64_t reserved[4]; /**< Zero. */
 };
 
@@ -44,8 +46,12 @@ struct raddle_executor_stats {
 /**
  * Makes an executor. Its threads are created when they are needed.
  *
- * Returns   0; -ENOMEM; -EINVAL
+ * Returns   0 with *out written, or
+ *           -ENOMEM  no memory for it
+ *           -EINVAL  out is NULL, an option out of range, a reserved member is not zero
  * Context   Any thread.
+ * Lifetime  *out is the caller's, to give to raddle_executor_destroy(). options is not kept.
+ * Cancel    No cancellation point.
  * Since     0.1
  */
 RADDLE_API RADDLE_NODISCARD int
@@ -55,7 +61,8 @@ raddle_executor_create(const struct raddle_executor_options *options, raddle_exe
  * Waits until all jobs have ended, then frees executor. NULL does nothing. No job may be given to
  * it any more.
  *
- * Context   Any thread, outside a task: it blocks the thread.
+ * Context   Any thread but the executor's own, outside a task: it blocks the thread.
+ * Cancel    No cancellation point.
  * Since     0.1
  */
 RADDLE_API void raddle_executor_destroy(raddle_executor *executor);
@@ -68,10 +75,18 @@ RADDLE_API void raddle_executor_destroy(raddle_executor *executor);
  * executor  NULL: the default one of the run, made on first use
  * result    NULL, or receives what fn returned
  * Returns   0 with *result written, or, with fn not called and *result untouched,
- *           -ECANCELED, -EAGAIN (queue full, or no thread at all can be made), RADDLE_ESHUTDOWN,
- *           -EINVAL, -EPERM outside a task
+ *           -ECANCELED        a scope around the caller is cancelled or past its deadline
+ *           -EAGAIN           the queue is full (RADDLE_FULL_REJECT), or no thread can be made and
+ *                             there is none; then also another reason of pthread_create(3)
+ *           -ENOMEM           no memory for the default executor
+ *           -EINVAL           fn is NULL, or bad options of the default executor
+ *           RADDLE_ESHUTDOWN  the executor is being destroyed
+ *           -EPERM            outside a task
+ * Context   Inside a task.
  * Lifetime  arg and what it points to must live until this call returns: the caller's frame will
- * do. Cancel    Cancellation point. Since     0.1
+ *           do.
+ * Cancel    Cancellation point.
+ * Since     0.1
  */
 RADDLE_API RADDLE_NODISCARD int raddle_run_in_executor(raddle_executor *executor, raddle_job_fn *fn,
                                                        void *arg, int *result);
@@ -79,8 +94,11 @@ RADDLE_API RADDLE_NODISCARD int raddle_run_in_executor(raddle_executor *executor
 /**
  * Figures of executor, or of the default one of the run (zeros if it was never used).
  *
- * Returns   0; -EINVAL: out is NULL; -EPERM: executor is NULL outside a run
+ * Returns   0 with *out written, or
+ *           -EINVAL  out is NULL
+ *           -EPERM   executor is NULL outside a loop
  * Context   Any thread.
+ * Cancel    No cancellation point.
  * Since     0.1
  */
 RADDLE_API int raddle_executor_get_stats(raddle_executor *executor,

@@ -33,13 +33,14 @@ struct raddle_group {
     uintptr_t raddle_private[12];
 };
 
+/** Who is cancelled when, and what the close returns. */
 enum raddle_group_mode {
     RADDLE_FAIL_FAST = 0, /**< The first failure cancels the rest, as asyncio's TaskGroup does. */
     RADDLE_COLLECT,       /**< All run to their end; the first failure is the result. */
     RADDLE_FIRST_OK,      /**< The first success cancels the rest, and is the result. */
 };
 
-/** How a group behaves. Zero is the default for every member. */
+/** How a group behaves. Zero is the default for every member. Not kept by raddle_group_open(). */
 struct raddle_group_options {
     enum raddle_group_mode mode;
     unsigned scope_flags; /**< RADDLE_SHIELD, RADDLE_QUIET. */
@@ -48,11 +49,16 @@ struct raddle_group_options {
 };
 
 /**
- * Opens a group, and enters its scope.
+ * Opens a group, and enters its scope. raddle_group_close() of a group that failed to open just
+ * returns the rc it is given.
  *
- * Returns   0, or, with nothing opened, -EINVAL (group is NULL, a bad option), -EPERM outside a
- * task. raddle_group_close() of a group that failed to open just returns the rc it is given. Cancel
- * No cancellation point. Since     0.1
+ * Returns   0, or, with nothing opened,
+ *           -EINVAL  group is NULL, a bad option, a reserved member is not zero
+ *           -EPERM   outside a task
+ * Context   Inside a task.
+ * Lifetime  The group must stay where it is until it is closed, in the same frame.
+ * Cancel    No cancellation point.
+ * Since     0.1
  */
 RADDLE_API RADDLE_NODISCARD int raddle_group_open(struct raddle_group *group,
                                                   const struct raddle_group_options *options);
@@ -63,20 +69,28 @@ RADDLE_API RADDLE_NODISCARD int raddle_group_open(struct raddle_group *group,
  * the children are, too.
  *
  * rc        what the code between open and close came to
- * Returns   in this order: the first failure in time, rc's or a child's; -ECANCELED when a scope around
- *           the group is cancelled and rc or a child ended by it; -ETIMEDOUT after the group's deadline
- *           (0 with RADDLE_QUIET); rc. With RADDLE_FIRST_OK: the first success, if there was one.
+ * Returns   the first of these that holds:
+ *           with RADDLE_FIRST_OK, the first success of a child
+ *           the first failure in time, rc's or a child's; an -ECANCELED that nothing had caused is
+ *                       one, and called RADDLE_ESTRAY
+ *           -ECANCELED  a scope around the group is cancelled, and rc or a child ended by it
+ *           -ETIMEDOUT  the group's deadline passed, and rc or a child ended by it (0 with
+ *                       RADDLE_QUIET)
+ *           0           raddle_group_cancel() made rc -ECANCELED
+ *           rc
  * Context   Inside the task that opened it, in the same frame; the process is stopped otherwise.
+ * Lifetime  The group's memory is the caller's again.
  * Cancel    No cancellation point of its own.
  * Since     0.1
  */
 RADDLE_API RADDLE_NODISCARD int raddle_group_close(struct raddle_group *group, int rc);
 
 /**
- * Cancels all children, and the opener's code until the close.
+ * Cancels all children, those to come included, and the opener's code until the close.
  *
  * reason    a string that outlives the group, or NULL
  * Context   Any thread, while the group is open and is not being closed by a racing thread.
+ * Cancel    No cancellation point.
  * Since     0.1
  */
 RADDLE_API void raddle_group_cancel(struct raddle_group *group, const char *reason);
@@ -85,6 +99,7 @@ RADDLE_API void raddle_group_cancel(struct raddle_group *group, const char *reas
  * How many children have not ended yet.
  *
  * Context   Any thread, while the group is open.
+ * Cancel    No cancellation point.
  * Since     0.1
  */
 RADDLE_API size_t raddle_group_live(struct raddle_group *group);

@@ -3,16 +3,22 @@
  *
  * A policy is a table of functions with a base to call, as a subclass of asyncio's
  * DefaultEventLoopPolicy is: copy the default's table, put your own functions in, call the base's
- * from them. RADDLE_POLICY in the environment picks the built-in base: "uring" or "epoll"; without
- * it, uring where the kernel allows it and epoll elsewhere.
+ * from them. RADDLE_POLICY in the environment picks the driver of the built-in base: "uring" or
+ * "epoll"; any other name makes new loops fail with -EINVAL. Without it, and where uring is asked
+ * for in vain, it is uring where the kernel allows it and epoll elsewhere.
  *
- *     static int logged_new_loop(const struct raddle_policy *policy, const struct
- * raddle_loop_options *o, raddle_loop **out)
+ *     static int logged_new_loop(const struct raddle_policy *policy,
+ *                                const struct raddle_loop_options *o, raddle_loop **out)
  *     {
  *         int rc = policy->base->new_loop(policy->base, o, out);
  *         fprintf(stderr, "new loop: %s\n", rc ? raddle_strerror(rc) : raddle_loop_driver(*out));
  *         return rc;
  *     }
+ *
+ * After a fork() the child has no loops. Its thread is inside none, what would suspend returns
+ * -EPERM, and the parent's loops, tasks, executors and streams must not be touched. A task that
+ * forked goes on in the child as plain code: it may call raddle_run(), exec or _exit(), but neither
+ * leave a scope or a group that was open before, which stops the process, nor return.
  */
 #ifndef RADDLE_POLICY_H
 #define RADDLE_POLICY_H
@@ -28,8 +34,8 @@ extern "C" {
 
 /** What a loop is made with. Zero is the default for every member. */
 struct raddle_loop_options {
-    const char
-        *driver; /**< "uring", "epoll"; NULL: what the policy prefers and the kernel allows. */
+    /** "uring", "epoll", which then must be had; NULL: what the policy and the kernel allow. */
+    const char *driver;
     enum raddle_mobility mobility; /**< Of tasks that don't say. */
     uint64_t reserved[4];          /**< Zero. */
 };
@@ -51,18 +57,19 @@ struct raddle_policy {
     void (*loop_started)(const struct raddle_policy *policy, raddle_loop *loop);
     /** loop is about to be freed. */
     void (*loop_closed)(const struct raddle_policy *policy, raddle_loop *loop);
-    /** In the child of a fork: the parent's loops, their tasks and their executors are gone from here,
-     *  and the calling thread has no loop. Only what is allowed after fork() in such a process. */
+    /** In the child of a fork, if the process ever made a loop; of the process's policy only, not
+     *  of one that a run was given. The loops are gone, the calling thread has none. Only what is
+     *  allowed after fork() in a process with threads. */
     void (*after_fork_child)(const struct raddle_policy *policy);
 
     uint64_t reserved[4]; /**< Zero. */
 };
 
 /**
- * The built-in policy, that RADDLE_POLICY or the kernel chose: the end of every chain of bases. All
- * of its functions are set.
+ * The built-in policy: the end of every chain of bases. All of its functions are set.
  *
  * Context   Any thread.
+ * Lifetime  Static.
  * Since     0.1
  */
 RADDLE_API const struct raddle_policy *raddle_default_policy(void);
@@ -70,8 +77,9 @@ RADDLE_API const struct raddle_policy *raddle_default_policy(void);
 /**
  * Sets the process's policy; NULL: the built-in one. Loops that exist stay as they are.
  *
- * Returns   0; -EINVAL: a reserved member is not zero, or the bases form a cycle
+ * Returns   0; -EINVAL: a reserved member is not zero, or there are more than 64 bases, or a cycle
  * Context   Any thread; most useful before the first loop.
+ * Lifetime  policy and its bases must outlive the loops made by it, and their being set.
  * Since     0.1
  */
 RADDLE_API int raddle_set_policy(const struct raddle_policy *policy);

@@ -16,40 +16,52 @@ extern "C" {
 
 struct raddle_executor_options;
 
+/** What a run does with signals. */
 enum raddle_run_flags {
     RADDLE_RUN_NO_SIGINT = 1, /**< Leave Ctrl-C alone. */
     RADDLE_RUN_SIGQUIT = 2,   /**< SIGQUIT (Ctrl-\) prints all tasks to standard error. */
+    RADDLE_RUN_SIGPIPE =
+        4, /**< Leave SIGPIPE alone; otherwise it is ignored during the run, and a write
+                             *   that nobody reads fails with -EPIPE. */
 };
 
 /** How a program is run. Zero is the default for every member. */
 struct raddle_run_options {
-    unsigned loops; /**< 0: as many as CPUs are allowed (affinity, cgroup quota rounded up); at most
-                       1024. */
-    unsigned flags; /**< Of enum raddle_run_flags. */
+    /** At most 1024; 0: as many as CPUs are allowed (affinity, cgroup quota rounded up). */
+    unsigned loops;
+    unsigned flags;                     /**< Of enum raddle_run_flags. */
     const struct raddle_policy *policy; /**< NULL: the process's. */
     enum raddle_mobility mobility;      /**< Of tasks that don't say. */
-    int64_t
-        slow_ns; /**< Warn, with a backtrace, when a task holds its loop for longer; 0: never. */
-    const struct raddle_executor_options
-        *executor;        /**< Of the default executor; NULL: its defaults. */
+    /** Warn, with a backtrace, when a task holds its loop for longer; 0: never. */
+    int64_t slow_ns;
+    /** Of the default executor, looked at when it is first used; NULL: its defaults. */
+    const struct raddle_executor_options *executor;
     uint64_t reserved[4]; /**< Zero. */
 };
 
 /**
- * Runs main_fn(arg) as the main task on a team of loops, and returns when it and every task it left
- * behind have ended. The calling thread runs the first loop.
+ * Runs main_fn(arg) as the main task on a team of loops, and returns when it and every task it
+ * left behind have ended; those (raddle_loop_spawn()) are cancelled when it has returned. The
+ * calling thread runs the first loop.
  *
- * The first SIGINT cancels the main task; the second one has its default action.
+ * The first SIGINT cancels the main task; the second has the action that was set before the run.
  *
- * Returns   what main_fn returned, or, with nothing run, -EINVAL, -ENOMEM, -EAGAIN (no thread),
- * -EBUSY (inside a loop), what the policy's new_loop says Context   Outside a loop. Since     0.1
+ * Returns   what main_fn returned, or, with main_fn not called,
+ *           -EBUSY            inside a loop
+ *           -EINVAL           main_fn is NULL, a bad option, or RADDLE_POLICY names no driver
+ *           -EAGAIN           a thread can't be made
+ *           -ENOMEM, -EMFILE  and what else the policy's new_loop or a driver's start says
+ * Context   Outside a loop, in any thread.
+ * Lifetime  arg, options and what they point to must live until this call returns.
+ * Since     0.1
  */
 RADDLE_API RADDLE_NODISCARD int raddle_run(raddle_task_fn *main_fn, void *arg,
                                            const struct raddle_run_options *options);
 
 /**
- * How many loops the team of the calling task has; 0 outside.
+ * How many loops the team of the calling task has; 0 outside a loop.
  *
+ * Context   Any.
  * Since     0.1
  */
 RADDLE_API unsigned raddle_loop_count(void);

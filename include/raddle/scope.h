@@ -31,6 +31,7 @@ struct raddle_scope {
     uintptr_t raddle_private[12];
 };
 
+/** How a scope differs from a plain one. */
 enum raddle_scope_flags {
     RADDLE_SHIELD = 1, /**< Cancellation and deadlines from outside don't reach inside. */
     RADDLE_QUIET = 2,  /**< A passed deadline leaves with 0 instead of -ETIMEDOUT. */
@@ -40,8 +41,12 @@ enum raddle_scope_flags {
  * Enters a scope. It must be left in the same frame, in reverse order.
  *
  * deadline  a point in time; 0 or RADDLE_NEVER: none. One that has passed cancels the scope at
- * once. flags     of enum raddle_scope_flags, or 0 Context   Inside a task; the process is stopped
- * otherwise. Cancel    No cancellation point, and it can't fail. Since     0.1
+ *           once.
+ * flags     of enum raddle_scope_flags, or 0
+ * Context   Inside a task; the process is stopped otherwise, and for unknown flags.
+ * Lifetime  The scope must stay where it is until it is left.
+ * Cancel    No cancellation point, and it can't fail.
+ * Since     0.1
  */
 RADDLE_API void raddle_scope_enter(struct raddle_scope *scope, raddle_time deadline,
                                    unsigned flags);

@@ -18,15 +18,15 @@ extern "C" {
 /** How a server serves. Zero is the default for every member. */
 struct raddle_serve_options {
     enum raddle_mobility mobility; /**< Of the handlers. */
-    int backlog; /**< Of each listening socket; 0: 4096, and at most what the system allows. */
+    /** Of each listening socket; 0: 4096, and at most what the system allows. */
+    int backlog;
     size_t max_connections; /**< At once; more wait in the backlog. 0: no limit. */
     size_t stack_bytes;     /**< Of a handler; 0: the default. */
-    int64_t drain_ns;       /**< How long a stop waits for handlers before it cancels them; 0: 5 s;
-                               negative: not at all. */
-    void *context;          /**< What raddle_serve_context() returns in a handler. */
-    void (*on_listening)(
-        const char *address,
-        void *context);   /**< Called once, with the real address (port 0 resolved). */
+    /** How long a stop waits for handlers before it cancels them; 0: 5 s; negative: not at all. */
+    int64_t drain_ns;
+    void *context; /**< What raddle_serve_context() returns in a handler. */
+    /** Called once, in the caller's task, with the real address (port 0 resolved). */
+    void (*on_listening)(const char *address, void *context);
     unsigned listeners;   /**< Loops that accept; 0: all of the team. */
     uint64_t reserved[4]; /**< Zero. */
 };
@@ -44,9 +44,19 @@ struct raddle_serve_options {
  * backlog.
  *
  * address   "tcp:HOST:PORT" (numeric; "*" for all; port 0 picks one), "unix:PATH", "unix:@ABSTRACT"
- * Returns   -ECANCELED after a stop; or, with nothing served, -EINVAL (not an address, bad
- * options), -EADDRINUSE, -EACCES, -EMFILE and what else socket(2), bind(2), listen(2) say Context
- * Inside a task. Cancel    Cancellation point. Since     0.1
+ * Returns   -ECANCELED after a stop; what made an acceptor fail, after the same orderly end; or,
+ *           with nothing served,
+ *           -ECANCELED                   the caller was cancelled already
+ *           -EINVAL                      not an address, handler is NULL, a bad option
+ *           -EAFNOSUPPORT, -ENAMETOOLONG, -ENODEV
+ *                                        an address of another kind, too long, of no such zone
+ *           -EADDRINUSE, -EACCES, -EMFILE, -ENOMEM
+ *                                        and what else socket(2), bind(2) and listen(2) say
+ *           -EPERM                       outside a task
+ * Context   Inside a task.
+ * Lifetime  options and what it points to must live until this call returns.
+ * Cancel    Cancellation point.
+ * Since     0.1
  */
 RADDLE_API RADDLE_NODISCARD int raddle_serve(const char *address, raddle_task_fn *handler,
                                              const struct raddle_serve_options *options);

@@ -24,6 +24,8 @@ extern "C" {
 #endif
 
 struct raddle_group;
+
+/** A loop: see raddle/loop.h. */
 typedef struct raddle_loop raddle_loop;
 
 /** What a task runs. Its result: 0 or more is success, negative is a failure of its group. */
@@ -32,32 +34,34 @@ typedef int raddle_task_fn(void *arg);
 /** A handle on a task: counted, observes only. Giving it back never cancels the task. */
 typedef struct raddle_task raddle_task;
 
+/** Which loops of its team a task may run on. */
 enum raddle_mobility {
-    RADDLE_MOBILITY_DEFAULT =
-        0,             /**< What the run or the loop says; RADDLE_FRESH if it says nothing. */
-    RADDLE_FRESH,      /**< May start on any loop of the team, then stays on it. */
-    RADDLE_MIGRATABLE, /**< May move to another loop whenever it suspends. */
-    RADDLE_PINNED,     /**< Stays on the loop it was spawned on. */
+    RADDLE_MOBILITY_DEFAULT = 0, /**< What the run or the loop says, else RADDLE_FRESH. */
+    RADDLE_FRESH,                /**< May start on any loop of the team, then stays on it. */
+    RADDLE_MIGRATABLE,           /**< May move to another loop whenever it suspends. */
+    RADDLE_PINNED,               /**< Stays on the loop it was spawned on. */
 };
 
 /** How a task is started. Zero is the default for every member. */
 struct raddle_spawn_options {
-    const char
-        *name; /**< Shown in dumps; the first 31 bytes are copied. NULL: the function's name. */
-    size_t stack_bytes; /**< Usable stack, rounded up to 16 KiB, 64 KiB, 256 KiB, 1 MiB, ...; 0: 64
-                           KiB. */
+    /** Shown in dumps; the first 31 bytes are copied. NULL: the function's name. */
+    const char *name;
+    /** Usable stack, rounded up to 16 KiB, 64 KiB, 256 KiB, 1 MiB, ..., 64 MiB; 0: 64 KiB. */
+    size_t stack_bytes;
     enum raddle_mobility mobility;
     raddle_loop *loop;    /**< Pins it to that loop of the team; NULL: none in particular. */
     uint64_t reserved[4]; /**< Zero. */
 };
 
+/** In which way a task ended: it succeeded, failed, or was cancelled. */
 enum raddle_outcome_kind { RADDLE_PENDING, RADDLE_OK, RADDLE_FAILED, RADDLE_CANCELLED };
 
 /** How a task ended. */
 struct raddle_outcome {
-    enum raddle_outcome_kind
-        kind; /**< RADDLE_CANCELLED: it returned -ECANCELED after it was cancelled. */
-    int rc;   /**< What its function returned. */
+    /** RADDLE_CANCELLED: it returned -ECANCELED after it was cancelled. */
+    enum raddle_outcome_kind kind;
+    /** What its function returned; RADDLE_ESTRAY for an -ECANCELED that nothing had caused. */
+    int rc;
 };
 
 /**
@@ -68,12 +72,15 @@ struct raddle_outcome {
  * options   NULL for the defaults
  * Returns   0, or, with nothing started,
  *           -ENOMEM           no stack or no memory for it
- *           -EINVAL           group or fn is NULL, a reserved member is not zero, a stack above 64 MiB
+ *           -EINVAL           group or fn is NULL, a reserved member is not zero, no such mobility,
+ *                             a stack above 64 MiB
  *           -EXDEV            options->loop is not of the caller's team; see raddle_loop_spawn()
  *           -EPERM            outside a loop
- *           RADDLE_ESHUTDOWN  the group is closed
+ *           RADDLE_ESHUTDOWN  the group is closed, or was not opened
  * Context   Inside a task or a callback of a loop. The group must be open for as long as this call
  *           lasts: a child of it may use it, and whoever opened it.
+ * Lifetime  arg must live until the task has ended, which the group's close waits for. options is
+ *           not kept.
  * Cancel    No cancellation point: a task spawned into a cancelled group starts, and sees it.
  * Since     0.1
  */
@@ -102,7 +109,7 @@ struct raddle_spawn_site {
 #endif
 
 /**
- * What the raddle_spawn() macro calls; site may be NULL, or outlives the task.
+ * What the raddle_spawn() macro calls, and as it; site may be NULL, or outlives the task.
  *
  * Since     0.1
  */
@@ -112,18 +119,21 @@ RADDLE_API RADDLE_NODISCARD int raddle_spawn_at(struct raddle_group *group, radd
                                                 const struct raddle_spawn_site *site);
 
 /**
- * The current task. The handle lives as long as the task does: take a reference to keep it.
+ * The current task.
  *
  * Returns   the handle, or NULL outside a task or when there is no memory for it
  * Context   Any.
+ * Lifetime  The handle lives as long as the task does: take a reference to keep it.
  * Since     0.1
  */
 RADDLE_API raddle_task *raddle_self(void);
 
 /**
- * Takes another reference. Returns task.
+ * Takes another reference.
  *
+ * Returns   task, which must not be NULL
  * Context   Any thread.
+ * Lifetime  Each reference is given back by raddle_task_unref().
  * Since     0.1
  */
 RADDLE_API raddle_task *raddle_task_ref(raddle_task *task);
@@ -137,13 +147,15 @@ RADDLE_API raddle_task *raddle_task_ref(raddle_task *task);
 RADDLE_API void raddle_task_unref(raddle_task *task);
 
 /**
- * Waits until task has ended, and tells how. Any number of tasks may wait for one.
+ * Waits until task has ended, and tells how. Any number of tasks may wait for one. Tasks that wait
+ * for each other in a circle are not noticed: they wait until one is cancelled.
  *
  * Returns   0 with *outcome written (outcome may be NULL), or, with *outcome untouched,
- *           -ECANCELED  a scope of the caller was cancelled while waiting; task goes on
+ *           -ECANCELED  a scope around the caller is cancelled or past its deadline; task goes on
  *           -EDEADLK    task is the caller, or it is an ancestor whose group waits for the caller
  *           -EPERM      outside a task
  *           -EINVAL     task is NULL
+ * Context   Inside a task.
  * Lifetime  The handle stays the caller's.
  * Cancel    Cancellation point.
  * Since     0.1
@@ -154,8 +166,9 @@ RADDLE_API RADDLE_NODISCARD int raddle_join(raddle_task *task, struct raddle_out
  * How task ended, without waiting. A failure read here or by raddle_join() still counts for its
  * group.
  *
- * Returns   0 with *outcome written; -EINPROGRESS while it runs; -EINVAL
+ * Returns   0 with *outcome written; -EINPROGRESS while it runs; -EINVAL: an argument is NULL
  * Context   Any thread.
+ * Cancel    No cancellation point.
  * Since     0.1
  */
 RADDLE_API RADDLE_NODISCARD int raddle_outcome_of(raddle_task *task,
@@ -166,17 +179,19 @@ RADDLE_API RADDLE_NODISCARD int raddle_outcome_of(raddle_task *task,
  * on.
  *
  * reason    a string that outlives the task, or NULL
- * Returns   0; -EALREADY when it has ended; -EINVAL
- * Context   Any thread.
+ * Returns   0; -EALREADY when it has ended; -EINVAL: task is NULL
+ * Context   Any thread; the task itself, too.
+ * Cancel    No cancellation point.
  * Since     0.1
  */
 RADDLE_API int raddle_task_cancel(raddle_task *task, const char *reason);
 
 /**
- * The name of the current task, or of another one through its handle, as given or the function's.
+ * The first 31 bytes of a task's name, as given or the function's.
  *
- * Returns   a string that lives as long as the handle
+ * Returns   the name; "" for NULL
  * Context   Any thread.
+ * Lifetime  The string lives as long as the handle.
  * Since     0.1
  */
 RADDLE_API const char *raddle_task_name(const raddle_task *task);
@@ -184,8 +199,14 @@ RADDLE_API const char *raddle_task_name(const raddle_task *task);
 /**
  * Moves the current task to another loop of its team, and makes it stay there.
  *
- * Returns   0 on the other loop; -EXDEV: not of the caller's team; -EINVAL; -ECANCELED; -EPERM
- * Cancel    Cancellation point.
+ * Returns   0 on that loop, or, with the task where and as movable as it was,
+ *           -EXDEV            loop is not of the caller's team
+ *           -EINVAL           loop is NULL
+ *           -ECANCELED        a scope around the caller is cancelled or past its deadline
+ *           -EPERM            outside a task
+ *           RADDLE_ESHUTDOWN  loop is closed
+ * Context   Inside a task.
+ * Cancel    Cancellation point, before the move.
  * Since     0.1
  */
 RADDLE_API RADDLE_NODISCARD int raddle_move_to(raddle_loop *loop);

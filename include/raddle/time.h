@@ -45,7 +45,9 @@ RADDLE_API raddle_time raddle_in(int64_t length_ns);
 /**
  * Suspends the current task for at least length_ns; 0 and less give way once, as raddle_yield().
  *
- * Returns   0, -ECANCELED, or -EPERM outside a task
+ * Returns   0; -ECANCELED: a scope around the caller is cancelled or past its deadline; -EPERM:
+ *           outside a task
+ * Context   Inside a task.
  * Cancel    Cancellation point.
  * Since     0.1
  */
@@ -54,7 +56,9 @@ RADDLE_API RADDLE_NODISCARD int raddle_sleep(int64_t length_ns);
 /**
  * Suspends the current task until the given point, never less. A point in the past gives way once.
  *
- * Returns   0, -ECANCELED, or -EPERM outside a task
+ * Returns   0; -ECANCELED: a scope around the caller is cancelled or past its deadline; -EPERM:
+ *           outside a task
+ * Context   Inside a task.
  * Cancel    Cancellation point.
  * Since     0.1
  */
@@ -63,7 +67,9 @@ RADDLE_API RADDLE_NODISCARD int raddle_sleep_until(raddle_time when);
 /**
  * Lets the other runnable tasks of this loop run, then goes on.
  *
- * Returns   0, -ECANCELED, or -EPERM outside a task
+ * Returns   0; -ECANCELED: a scope around the caller is cancelled or past its deadline; -EPERM:
+ *           outside a task
+ * Context   Inside a task.
  * Cancel    Cancellation point.
  * Since     0.1
  */
@@ -73,7 +79,9 @@ RADDLE_API int raddle_yield(void);
  * Cancellation point that gives way only when the task has used up its time slice: for long
  * computations inside a task.
  *
- * Returns   0, -ECANCELED, or -EPERM outside a task
+ * Returns   0; -ECANCELED: a scope around the caller is cancelled or past its deadline; -EPERM:
+ *           outside a task
+ * Context   Inside a task.
  * Cancel    Cancellation point.
  * Since     0.1
  */
