@@ -172,7 +172,7 @@ static void describe(int fd, const struct rdl_stack *stack)
         write_number(fd, (unsigned long)task->site->line);
     }
     write_text(fd, ", with a stack of ");
-    write_number(fd, (unsigned long)(stack->top - stack->low) / 1024);
+    write_number(fd, (unsigned long)rdl_stack_class_bytes(stack->size_class) / 1024);
     write_text(fd, " KiB\n");
 }
 

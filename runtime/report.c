@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include "runtime/report.h"
 
+#include <limits.h>
 #include <pthread.h>
 #include <raddle/debug.h>
 #include <raddle/error.h>
@@ -85,7 +86,7 @@ const char *raddle_strerror(int result)
     case RADDLE_ECLOSED:
         return "closed by this side";
     default:
-        text = strerrordesc_np(-result);
+        text = result == INT_MIN ? NULL : strerrordesc_np(-result);
         return text ? text : "unknown error";
     }
 }

@@ -9,6 +9,7 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <signal.h>
 #include <raddle/error.h>
 #include <raddle/executor.h>
 #include <raddle/run.h>
@@ -62,9 +63,13 @@ static void *loop_thread(void *arg)
 {
     struct loop_thread *self = arg;
     struct raddle_loop *loop = self->loop;
+    sigset_t urgent;
     char name[16];
     int rc;
 
+    sigemptyset(&urgent);
+    sigaddset(&urgent, SIGURG); /* how the monitor asks for a slow task's backtrace */
+    pthread_sigmask(SIG_UNBLOCK, &urgent, NULL);
     snprintf(name, sizeof(name), "raddle-%u", loop->base.index);
     pthread_setname_np(pthread_self(), name);
     rc = rdl_raddle_loop_enter(loop);

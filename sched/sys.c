@@ -127,6 +127,7 @@ int rdl_sys_madvise(void *address, size_t bytes, int advice)
 
 int rdl_sys_thread_create(pthread_t *out, size_t stack_bytes, void *(*fn)(void *), void *arg)
 {
+    static const int own[] = {SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTRAP, SIGABRT, SIGSYS};
     pthread_attr_t attr;
     sigset_t all, before;
     int rc;
@@ -140,6 +141,9 @@ int rdl_sys_thread_create(pthread_t *out, size_t stack_bytes, void *(*fn)(void *
     if (rc == 0) {
         /* The new thread inherits the mask: there is no moment at which a signal could reach it. */
         sigfillset(&all);
+        /* What the thread does to itself: blocked, it would kill the process without a word. */
+        for (unsigned i = 0; i < sizeof(own) / sizeof(own[0]); i++)
+            sigdelset(&all, own[i]);
         pthread_sigmask(SIG_SETMASK, &all, &before);
         rc = pthread_create(out, &attr, fn, arg);
         pthread_sigmask(SIG_SETMASK, &before, NULL);

@@ -68,7 +68,7 @@ int rdl_sys_munmap(void *address, size_t bytes);
 int rdl_sys_mprotect(void *address, size_t bytes, int protection);
 int rdl_sys_madvise(void *address, size_t bytes, int advice);
 
-/* A thread with all signals blocked. stack_bytes 0: the system's default. */
+/* A thread with all signals blocked but those that it raises itself (SIGSEGV and its like). stack_bytes 0: the system's default. */
 int rdl_sys_thread_create(pthread_t *out, size_t stack_bytes, void *(*fn)(void *), void *arg);
 int rdl_sys_thread_id(void);
 

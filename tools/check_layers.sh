@@ -76,7 +76,7 @@ while IFS= read -r -d '' file; do
     if ! grep -qF -- "$entry" "$list" tools/cmake/*.cmake; then
         complain "$file: not in $list"
     fi
-done < <(find sched io runtime tools tests -name '*.[cS]' -print0 | sort -z)
+done < <(find sched io runtime tools tests \( -name '*.[cS]' -o -path 'tests/*.sh' \) -print0 | sort -z)
 
 if [ "$bad" -ne 0 ]; then
     printf '%d complaints in %d files\n' "$bad" "$sources"

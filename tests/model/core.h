@@ -15,7 +15,7 @@
 #include "tests/model/model.h"
 
 enum {
-    MODEL_THREADS = 8,    /* 0 is the one that runs begin and end */
+    MODEL_THREADS = 8,     /* 0 is the one that runs begin and end */
     MODEL_LOCATIONS = 160, /* atomic variables in one scenario, less than 255 */
 };
 
@@ -54,7 +54,7 @@ enum { MODEL_ACCESSES = 12 };
 struct model_cell {
     uintptr_t key; /* address / 8; 0: none */
     uint32_t round;
-    uint8_t poisoned;       /* bit i: byte i */
+    uint8_t poisoned; /* bit i: byte i */
     uint8_t access_count;
     bool has_locations;
     uint8_t location[8]; /* of the atomic variable that starts at byte i: index + 1, or 0 */
@@ -87,8 +87,8 @@ struct model_settings {
 };
 
 extern struct model_settings model_settings;
-extern unsigned model_steps;         /* of this schedule */
-extern const char *model_failure;    /* of this schedule, or NULL */
+extern unsigned model_steps;      /* of this schedule */
+extern const char *model_failure; /* of this schedule, or NULL */
 
 /* memory.c */
 void model_memory_begin(void);

@@ -15,9 +15,9 @@ enum { LITMUS_THREADS = 4, LITMUS_REGISTERS = 6, LITMUS_OUTCOMES = 1024 };
 struct litmus {
     const char *name;
     model_thread_fn *threads[LITMUS_THREADS];
-    void (*end)(void);                  /* reads what remains in memory; may be NULL */
-    unsigned values[LITMUS_REGISTERS];  /* register i holds 0 to values[i] - 1 */
-    bool (*forbidden)(void);            /* is what the registers hold; NULL: nothing is */
+    void (*end)(void);                 /* reads what remains in memory; may be NULL */
+    unsigned values[LITMUS_REGISTERS]; /* register i holds 0 to values[i] - 1 */
+    bool (*forbidden)(void);           /* is what the registers hold; NULL: nothing is */
 };
 
 struct litmus_fault {

@@ -6,8 +6,8 @@
 #include "tests/model/litmus.h"
 
 #define W(var, v, how) rdl_atomic_store_##how(&litmus_##var, (v))
-#define R(var, how) rdl_atomic_load_##how(&litmus_##var)
-#define FENCE() rdl_atomic_fence_seq_cst()
+#define R(var, how)    rdl_atomic_load_##how(&litmus_##var)
+#define FENCE()        rdl_atomic_fence_seq_cst()
 
 #define r litmus_r
 
@@ -231,21 +231,22 @@ THREAD(plain_w_rel, litmus_plain = 1; W(y, 1, release))
 THREAD(plain_r, if (R(y, acquire)) r[0] = litmus_plain)
 THREAD(locked, rdl_lock_acquire(&litmus_lock); litmus_plain++; rdl_lock_release(&litmus_lock))
 THREAD(half_locked, rdl_lock_acquire(&litmus_lock); rdl_lock_release(&litmus_lock); litmus_plain++)
-THREAD(try_locked, if (rdl_lock_try(&litmus_lock)) {
-    litmus_plain++;
-    rdl_lock_release(&litmus_lock);
-})
+THREAD(
+    try_locked, if (rdl_lock_try(&litmus_lock)) {
+        litmus_plain++;
+        rdl_lock_release(&litmus_lock);
+    })
 THREAD(waker, W(x, 1, relaxed))
 THREAD(sleeper, model_sleep_while(&litmus_x, 0))
 THREAD(poller, while (!R(x, relaxed)) model_yield())
 /* Looks, then clears, then sleeps: a wake between the look and the clearing is lost. */
-THREAD(loser, if (!R(x, relaxed)) {
-    W(x, 0, relaxed);
-    model_sleep_while(&litmus_x, 0);
-})
-THREAD(spinner, while (!R(x, relaxed)) (void)rdl_atomic_fetch_add_relaxed(&litmus_y, 1u))
-THREAD(giver, litmus_plain = 1; model_poison(&litmus_plain, sizeof litmus_plain);
-       W(y, 1, release))
+THREAD(
+    loser, if (!R(x, relaxed)) {
+        W(x, 0, relaxed);
+        model_sleep_while(&litmus_x, 0);
+    })
+THREAD(spinner, while (!R(x, relaxed))(void) rdl_atomic_fetch_add_relaxed(&litmus_y, 1u))
+THREAD(giver, litmus_plain = 1; model_poison(&litmus_plain, sizeof litmus_plain); W(y, 1, release))
 THREAD(asserter, model_check(rdl_atomic_fetch_add_relaxed(&litmus_x, 1u) == 0))
 
 const struct litmus_fault litmus_faults[] = {

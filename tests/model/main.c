@@ -15,20 +15,36 @@
 
 enum { CALIBRATION = 64 };
 
-/* How long a schedule can get, for PCT to place its change points: from fixed seeds, so that a replay
- * finds the same. */
-static void calibrate(const struct model_case *c)
+static bool failed(const struct model_case *c, uint64_t seed, uint64_t schedules)
+{
+    printf("FAIL model %s/%s: seed=%llu after %llu schedules: %s\n", model_scenario_name, c->name,
+           (unsigned long long)seed, (unsigned long long)schedules, model_failure);
+    printf("trace: model_%s --case %s %s --depth %u --seed %llu\n", model_scenario_name, c->name,
+           model_settings.pct ? "--pct" : "--random", model_settings.depth,
+           (unsigned long long)seed);
+    return false;
+}
+
+/* How long a schedule can get, for PCT to place its change points: from fixed seeds, so that a
+ * replay finds the same. False: one of these failed. */
+static bool calibrate(const struct model_case *c)
 {
     struct model_settings wanted = model_settings;
     unsigned longest = 1;
 
+    if (!wanted.pct)
+        return true;
     model_settings.pct = false;
-    model_settings.trace = false;
-    for (uint64_t seed = 0; seed < CALIBRATION; seed++)
-        if (model_run(c, seed) && model_steps > longest)
+    model_settings.steps_expected = 1;
+    for (uint64_t seed = 0; seed < CALIBRATION; seed++) {
+        if (!model_run(c, seed))
+            return failed(c, seed, seed + 1);
+        if (model_steps > longest)
             longest = model_steps;
+    }
     model_settings = wanted;
     model_settings.steps_expected = longest;
+    return true;
 }
 
 static double now(void)
@@ -44,18 +60,11 @@ static bool run_case(const struct model_case *c, uint64_t first, uint64_t count)
     double begun = now(), seconds;
     uint64_t steps = 0;
 
-    calibrate(c);
+    if (!calibrate(c))
+        return false;
     for (uint64_t i = 0; i < count; i++) {
-        uint64_t seed = first + i;
-
-        if (!model_run(c, seed)) {
-            printf("FAIL model %s/%s: seed=%llu after %llu schedules: %s\n", model_scenario_name,
-                   c->name, (unsigned long long)seed, (unsigned long long)(i + 1), model_failure);
-            printf("trace: model_%s --case %s %s --depth %u --seed %llu\n", model_scenario_name,
-                   c->name, model_settings.pct ? "--pct" : "--random", model_settings.depth,
-                   (unsigned long long)seed);
-            return false;
-        }
+        if (!model_run(c, first + i))
+            return failed(c, first + i, i + 1);
         steps += model_steps;
     }
     seconds = now() - begun;
@@ -69,7 +78,8 @@ static bool trace_case(const struct model_case *c, uint64_t seed)
 {
     bool clean;
 
-    calibrate(c);
+    if (!calibrate(c))
+        return false;
     model_settings.trace = true;
     clean = model_run(c, seed);
     model_settings.trace = false;
@@ -109,8 +119,10 @@ int main(int argc, char **argv)
     uint64_t schedules = 100000, first = 1, seed = 0;
     const char *only = NULL;
     bool traced = false, clean = true, found = false;
+    struct model_settings settings;
 
-    model_settings = (struct model_settings){.pct = true, .depth = 3, .steps_expected = 1, .steps_max = 20000};
+    model_settings =
+        (struct model_settings){.pct = true, .depth = 3, .steps_expected = 1, .steps_max = 20000};
     for (int i = 1; i < argc; i++) {
         const char *arg = argv[i];
 
@@ -136,10 +148,12 @@ int main(int argc, char **argv)
     if (schedules == 0 || model_settings.depth == 0 || model_settings.depth > 16)
         usage("0 schedules, or a depth that isn't 1 to 16");
 
+    settings = model_settings;
     for (const struct model_case *c = model_cases; c->name; c++) {
         if (only && strcmp(only, c->name) != 0)
             continue;
         found = true;
+        model_settings = settings;
         if (traced)
             clean &= trace_case(c, seed);
         else

@@ -27,7 +27,8 @@
 
 enum {
     HISTORY = 16,
-    STRIDE = 1 << 12, /* between the stamps of stores one after the other: room for those in between */
+    STRIDE =
+        1 << 12, /* between the stamps of stores one after the other: room for those in between */
     STORES = MODEL_LOCATIONS * HISTORY + 1,
 };
 
@@ -344,8 +345,7 @@ static const char *age(const struct location *l, const struct store *s)
     return s == l->history[l->count - 1] ? "" : "  (not the newest)";
 }
 
-uint64_t model_load(struct model_site *site, const void *p, size_t size,
-                    enum model_order order)
+uint64_t model_load(struct model_site *site, const void *p, size_t size, enum model_order order)
 {
     struct location *l;
     struct store *s;
@@ -459,10 +459,9 @@ bool model_cas(struct model_site *site, void *p, size_t size, void *expected, ui
                enum model_order order)
 {
     /* As sched/atomic.h says. */
-    enum model_order failure =
-        order == MODEL_SEQ_CST || order == MODEL_ACQ_REL
-            ? (order == MODEL_SEQ_CST ? MODEL_SEQ_CST : MODEL_ACQUIRE)
-            : MODEL_RELAXED;
+    enum model_order failure = order == MODEL_SEQ_CST || order == MODEL_ACQ_REL
+                                   ? (order == MODEL_SEQ_CST ? MODEL_SEQ_CST : MODEL_ACQUIRE)
+                                   : MODEL_RELAXED;
     uint64_t wanted = in_memory(expected, size), before;
     struct location *l;
     struct store *s;

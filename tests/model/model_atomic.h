@@ -27,8 +27,7 @@ struct model_site {
 };
 
 void model_init(struct model_site *site, void *p, size_t size, uint64_t value);
-uint64_t model_load(struct model_site *site, const void *p, size_t size,
-                    enum model_order order);
+uint64_t model_load(struct model_site *site, const void *p, size_t size, enum model_order order);
 void model_store(struct model_site *site, void *p, size_t size, uint64_t value,
                  enum model_order order);
 /* Returns what was there before. */
@@ -98,7 +97,7 @@ void model_fence_seq_cst(struct model_site *site);
 #define rdl_atomic_fetch_sub_release(p, v) MODEL_CHANGE(p, v, MODEL_SUB, MODEL_RELEASE)
 #define rdl_atomic_fetch_sub_acq_rel(p, v) MODEL_CHANGE(p, v, MODEL_SUB, MODEL_ACQ_REL)
 #define rdl_atomic_fetch_sub_seq_cst(p, v) MODEL_CHANGE(p, v, MODEL_SUB, MODEL_SEQ_CST)
-#define rdl_atomic_fetch_or_acq_rel(p, v) MODEL_CHANGE(p, v, MODEL_OR, MODEL_ACQ_REL)
+#define rdl_atomic_fetch_or_acq_rel(p, v)  MODEL_CHANGE(p, v, MODEL_OR, MODEL_ACQ_REL)
 #define rdl_atomic_fetch_and_acq_rel(p, v) MODEL_CHANGE(p, v, MODEL_AND, MODEL_ACQ_REL)
 
 #define rdl_atomic_fence_seq_cst() model_fence_seq_cst(MODEL_SITE("fence"))

@@ -22,11 +22,18 @@ schedules=300000
 flags=(-std=gnu11 -O2 -g -UNDEBUG -DRDL_MODEL)
 
 # Which sources a scenario is made of.
+hosted="sched/cancel.c sched/coroutine.c sched/deque.c sched/fiber.c sched/idle.c sched/inbox.c
+    sched/inject.c sched/loop.c sched/timer.c sched/wait.c sched/switch_$(uname -m).S tests/model/host.c"
 declare -A sources=(
     [deque]="sched/deque.c"
-    [inject]="sched/inject.c sched/lock.h tests/model/model_lock.c"
+    [inject]="sched/inject.c"
     [inbox]="sched/inbox.c"
-    [wait]="sched/wait.c tests/model/model_lock.c"
+    [wait]="sched/wait.c"
+    [handoff]="sched/handoff.c"
+    [depot]="sched/stack.c sched/depot.c"
+    [team]="$hosted"
+    [cancel]="$hosted"
+    [group]="$hosted runtime/group.c runtime/scope.c runtime/task.c runtime/tree.c"
 )
 
 # name | scenario | file | sed -E expression
@@ -62,6 +69,26 @@ wait: poke not seq_cst|wait|sched/wait.c|s/exchange_seq_cst/exchange_acq_rel/
 wait: poke reads the word acquire|wait|sched/wait.c|s/load_seq_cst\(&wait->word/load_acquire(\&wait->word/
 wait: any generation fires|wait|sched/wait.c|s/in_phase\(seen, ARMED\) != ticket.armed/false/
 wait: shield ignored|wait|sched/wait.c|s/rdl_atomic_load_relaxed\(&wait->shield_depth\) > depth/false/
+team: no recheck before sleeping|team|sched/loop.c|s/if \(!recheck\(loop\)\)/if (true)/
+team: recheck forgets the inbox|team|sched/loop.c|s/!rdl_inbox_empty\(&loop->inbox\)/false/
+team: recheck forgets the injector|team|sched/loop.c|s/^    if \(rdl_inject_count\(&team->inject\)\)$/    if (false)/
+team: recheck forgets the rings|team|sched/loop.c|s/if \(rdl_deque_count\(&team->loops\[i\]->ready\) .*/if (false)/
+team: no fence before the recheck|team|sched/idle.c|s/rdl_atomic_fence_seq_cst\(\); \/\* \[F2\] \*\///
+team: no fence before a claim|team|sched/idle.c|/^bool rdl_idle_claim/,/^}/s/rdl_atomic_fence_seq_cst\(\);//
+team: no fence before a call|team|sched/idle.c|/^int rdl_idle_call/,/searching/s/rdl_atomic_fence_seq_cst\(\);//
+team: nobody calls after a search|team|sched/loop.c|s/if \(rdl_idle_end_search\(&team->idle\) && found\)/if (rdl_idle_end_search(\&team->idle) \&\& false)/
+team: asleep by a plain store|team|sched/idle.c|s/rdl_atomic_exchange_acq_rel\(&sleeper->state, RDL_AWAKE\)/rdl_atomic_load_acquire(\&sleeper->state); rdl_atomic_store_release(\&sleeper->state, (uint32_t)RDL_AWAKE)/
+team: inbox wakes nobody|team|sched/loop.c|/^bool rdl_loop_post/,/^}/s/rdl_idle_claim\(&loop->sleeper\)/false/
+team: stop wakes nobody|team|sched/loop.c|/^void rdl_loop_stop/,/^}/s/rdl_idle_claim\(&loop->sleeper\)/false/
+cancel: a plain store pokes|cancel|sched/cancel.c|s/\(void\)rdl_atomic_exchange_relaxed\(&self->stack->wait.poked, 1u\)/rdl_atomic_store_relaxed(\&self->stack->wait.poked, 1u)/
+cancel: looks before it clears|cancel|sched/cancel.c|s/\(void\)rdl_atomic_exchange_acquire\(&self->stack->wait.poked, 0u\)/rdl_atomic_store_relaxed(\&self->stack->wait.poked, 0u)/
+cancel: the timer stays armed|cancel|sched/fiber.c|s/rdl_timer_disarm\(&home->timers, &fiber->timer\);//
+cancel: the operation stays|cancel|sched/fiber.c|s/if \(fiber->op\) \{/if (false) {/
+group: the last child tells nobody|group|runtime/group.c|s/^    if \(--g->live == 0\)$/    if (--g->live == 0 \&\& false)/
+group: a child is freed while it is looked at|group|runtime/group.c|s/while \(child->pins\)/while (false)/
+handoff: signals without looking|handoff|sched/handoff.c|s/if \(rdl_atomic_exchange_acq_rel\(&worker->signal, RDL_HANDOFF_SIGNALLED\) == RDL_HANDOFF_ASLEEP\)/if (rdl_atomic_exchange_acq_rel(\&worker->signal, RDL_HANDOFF_SIGNALLED) == RDL_HANDOFF_AWAKE)/
+handoff: leaves with a job queued|handoff|sched/handoff.c|s/if \(worker->idle\) \{/if (true) {/
+depot: given out without the lock|depot|sched/depot.c|/^unsigned rdl_depot_take\(/,/^}/s/rdl_lock_[acquirels]+\(&depot.lock\);//
 wait: poked cleared by a plain store|wait|tests/model/scenario_wait.c|s/\(void\)rdl_atomic_exchange_acq_rel\(&wait.poked, 0u\)/rdl_atomic_store_seq_cst(\&wait.poked, 0u)/
 '
 
@@ -80,14 +107,22 @@ done
 "$CC" -c "$root/tests/model/switch.S" -o "$work/switch.o" || exit 1
 checker+=("$work/switch.o")
 
-build() { # SCENARIO SOURCE_ROOT OUTPUT
-    local scenario=$1 from=$2 output=$3 objects=() source object
-    for source in tests/model/scenario_"$scenario".c ${sources[$scenario]}; do
-        case $source in
-        *.h) continue ;;
-        *.S) object=$output-$(basename "$source" .S).o && "$CC" -c "$from/$source" -o "$object" ;;
-        *) object=$output-$(basename "$source" .c).o && compile "$object" "$from" "$source" -fsanitize=thread ;;
-        esac || return 1
+# The objects of the scenario as it is stay; a mutant needs only what was edited, or all after a header.
+build() { # SCENARIO SOURCE_ROOT OUTPUT EDITED
+    local scenario=$1 from=$2 output=$3 edited=$4 objects=() source object sound
+    for source in "tests/model/scenario_$scenario.c" tests/model/model_lock.c ${sources[$scenario]}; do
+        sound=$work/sound_$scenario-$(basename "${source%.*}").o
+        object=$output-$(basename "${source%.*}").o
+        if [[ -n $edited && $edited != *.h && $edited != "$source" ]]; then
+            object=$sound
+        else
+            [ -n "$edited" ] || object=$sound
+            case $source in
+            *.S) "$CC" -c "$from/$source" -o "$object" ;;
+            */host.c) compile "$object" "$from" "$source" ;;
+            *) compile "$object" "$from" "$source" -fsanitize=thread -include "$from/tests/model/watched.h" ;;
+            esac || return 1
+        fi
         objects+=("$object")
     done
     "$CC" -o "$output" "${objects[@]}" "${checker[@]}"
@@ -107,8 +142,8 @@ while IFS='|' read -r name scenario file edit; do
     [ "$only" = "  " ] || [[ $only == *" $scenario "* ]] || continue
 
     if [ -z "${sound[$scenario]-}" ]; then
-        if build "$scenario" "$root" "$work/model_$scenario" &&
-            output=$("$work/model_$scenario" 20000 2>&1); then
+        if build "$scenario" "$root" "$work/model_$scenario" "" &&
+            output=$(timeout 120 "$work/model_$scenario" 5000 2>&1); then
             sound[$scenario]=yes
         else
             printf 'NOT SOUND  %s\n%s\n' "$scenario" "${output-it does not build}"
@@ -122,10 +157,10 @@ while IFS='|' read -r name scenario file edit; do
     if cmp -s "$root/$file" "$copy/$file"; then
         printf 'NO CHANGE  %s\n' "$name"
         failed=$((failed + 1))
-    elif ! output=$(build "$scenario" "$copy" "$work/mutant" 2>&1); then
+    elif ! output=$(build "$scenario" "$copy" "$work/mutant" "$file" 2>&1); then
         printf 'NO BUILD   %s\n%s\n' "$name" "$output"
         failed=$((failed + 1))
-    elif output=$("$work/mutant" "$schedules" 2>&1); then
+    elif output=$(timeout 120 "$work/mutant" "$schedules" 2>&1); then
         printf 'SURVIVES   %s: %s schedules of each case\n' "$name" "$schedules"
         failed=$((failed + 1))
     else

@@ -94,6 +94,7 @@ int rdl_slab_guard(struct rdl_stack *stack)
 void rdl_slab_clean(struct rdl_stack *stack)
 {
     model_check(!in_use[stack - records]);
+    stack->touched = false;
     memory[stack - records][0] = 0;
 }
 

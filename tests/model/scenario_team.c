@@ -84,7 +84,8 @@ static struct rdl_fiber *make(unsigned i, void (*main)(struct rdl_fiber *), unsi
     static const char *const names[FIBERS] = {"fiber 0", "fiber 1", "fiber 2"};
     struct rdl_stack_cache *none = NULL;
 
-    model_check(rdl_fiber_create(none, sizeof *fibers[i], sizeof *fibers[i], 0, main, &fibers[i]) == 0);
+    model_check(rdl_fiber_create(none, sizeof *fibers[i], sizeof *fibers[i], 0, main, &fibers[i]) ==
+                0);
     fibers[i]->mobility = (uint8_t)mobility;
     fibers[i]->home = home;
     model_name(fibers[i], names[i]);

@@ -320,7 +320,6 @@ static void begin_either(void)
     model_spawn("canceller", canceller, number(0));
 }
 
-
 const char *const model_unwatched_names[] = {NULL};
 const char model_scenario_name[] = "wait";
 const struct model_case model_cases[] = {

@@ -72,7 +72,8 @@ static int find_locals(struct dl_phdr_info *program, size_t size, void *arg)
 
 bool model_is_local(const void *p)
 {
-    return p == &errno || (locals && (const char *)p >= locals && (const char *)p < locals + locals_bytes);
+    return p == &errno ||
+           (locals && (const char *)p >= locals && (const char *)p < locals + locals_bytes);
 }
 
 uint32_t model_random(void)
@@ -339,7 +340,8 @@ void model_stored(unsigned location)
         struct thread *t = &threads[i];
 
         model_minds[i].fresh = false;
-        if (t->state == POLLING || (t->state == SLEEPING && t->sleeps_on == location && !t->must_be_woken)) {
+        if (t->state == POLLING ||
+            (t->state == SLEEPING && t->sleeps_on == location && !t->must_be_woken)) {
             t->state = READY;
             ready |= 1u << i;
         }

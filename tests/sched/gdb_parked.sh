@@ -44,6 +44,7 @@ failed=0
 expect() {
     local found
     found=$(frames_of "$1")
+    # shellcheck disable=SC2254 # it is a pattern
     case $found in
     $2) ;;
     *)

@@ -172,6 +172,52 @@ static void test_inline(void)
     rdl_coroutine_fini_thread(&thread);
 }
 
+/* --- a static variable that is changed while its user is suspended --- */
+
+static long tally; /* its address is never taken, so a compiler may think that it knows all uses */
+
+static __attribute__((noinline)) void pass_in_place(struct rdl_coroutine *from,
+                                                    struct rdl_coroutine *to)
+{
+    rdl_coroutine_switch_inline(from, to);
+}
+
+static void tallies(void *arg)
+{
+    struct task *task = arg;
+
+    for (;;) {
+        tally++;
+        pass_in_place(&task->co, task->back);
+        tally++;
+        rdl_coroutine_switch(&task->co, task->back);
+        tally++;
+        rdl_coroutine_switch_inline(&task->co, task->back);
+    }
+}
+
+static void test_statics(void)
+{
+    struct rdl_coroutine thread;
+    struct task task;
+
+    rdl_coroutine_init_thread(&thread);
+    task_create(&task, &thread, tallies);
+    for (long i = 0; i < 100; i++) {
+        tally = i;
+        pass_in_place(&thread, &task.co);
+        CHECK(tally == i + 1);
+        tally = i;
+        rdl_coroutine_switch(&thread, &task.co);
+        CHECK(tally == i + 1);
+        tally = i;
+        rdl_coroutine_switch_inline(&thread, &task.co);
+        CHECK(tally == i + 1);
+    }
+    task_destroy(&task);
+    rdl_coroutine_fini_thread(&thread);
+}
+
 /* --- alignment, argument and the end of the backtrace --- */
 
 static _Unwind_Reason_Code count_frame(struct _Unwind_Context *context, void *arg)
@@ -458,6 +504,7 @@ int main(int argc, char **argv)
     }
     test_counts();
     test_inline();
+    test_statics();
     test_start();
     test_frames();
     test_ring();

@@ -38,24 +38,4 @@ static inline int in_task(raddle_task_fn *fn, void *arg)
     return rc;
 }
 
-/* In a task: runs fn(arg) beside body(arg), and cancels it when body has returned. What fn returns is
- * its own affair. */
-static inline void beside(raddle_task_fn *fn, raddle_task_fn *body, void *arg)
-{
-    struct raddle_group_options options = {.mode = RADDLE_COLLECT};
-    struct raddle_group group;
-    raddle_task *task;
-    int rc = raddle_group_open(&group, &options);
-
-    if (rc == 0)
-        rc = raddle_spawn(&group, &task, fn, arg, NULL);
-    if (rc == 0) {
-        (void)raddle_sleep(RADDLE_MS(5)) /* so that fn waits by then */;
-        (void)body(arg);
-        raddle_task_unref(task);
-    }
-    rc = raddle_group_close(&group, rc);
-    (void)rc;
-}
-
 #endif

@@ -195,6 +195,24 @@ void test_await(const rdl_atomic(unsigned) * flag, unsigned value)
     }
 }
 
+uint32_t test_random(uint32_t *state)
+{
+    uint32_t x = *state;
+
+    x ^= x << 13;
+    x ^= x >> 17;
+    x ^= x << 5;
+    return *state = x;
+}
+
+unsigned long test_argument(int argc, char **argv, const char *name, unsigned long otherwise)
+{
+    for (int i = 1; i + 1 < argc; i++)
+        if (strcmp(argv[i], name) == 0)
+            return strtoul(argv[i + 1], NULL, 10);
+    return otherwise;
+}
+
 int test_nothing(void *arg)
 {
     (void)arg;

@@ -70,6 +70,12 @@ void test_let_park_for(raddle_task *task, const char *what);
 /* In a task: gives way until *flag is at least value; also in a thread. */
 void test_await(const rdl_atomic(unsigned) * flag, unsigned value);
 
+/* A small random number, of a generator that is the caller's; any seed but 0. */
+uint32_t test_random(uint32_t *state);
+
+/* --NAME N among the arguments of a program, or the value given. */
+unsigned long test_argument(int argc, char **argv, const char *name, unsigned long otherwise);
+
 /* Task bodies that many tests use. */
 int test_nothing(void *arg);       /* returns 0 */
 int test_return(void *arg);        /* returns *(int *)arg */

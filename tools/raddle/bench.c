@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "runtime/cpus.h"
+#include "sched/stack.h"
 #include "sched/sys.h"
 #include "tools/raddle/cli.h"
 #include "tools/raddle/commands.h"
@@ -43,7 +44,8 @@ enum {
     KEY_COUNT,
     KEY_CONNECTIONS,
     KEY_SIZE,
-    KEY_DURATION
+    KEY_DURATION,
+    KEY_MPROTECT
 };
 
 static const struct argp_option options[] = {
@@ -54,6 +56,8 @@ static const struct argp_option options[] = {
      "1)",
      0},
     {"count", KEY_COUNT, "N", 0, "parked: tasks (default: 100k; quick: 20k)", 0},
+    {"mprotect", KEY_MPROTECT, NULL, 0,
+     "parked: guard stacks as before Linux 6.13, within the budget of vm.max_map_count", 0},
     {"connections", KEY_CONNECTIONS, "N", 0, "echo: connections (default: 50)", 0},
     {"size", KEY_SIZE, "BYTES", 0,
      "echo: bytes per message, up to 1M (default: 64, then 1k, then 16k)", 0},
@@ -83,6 +87,9 @@ static error_t parse(int key, char *text, struct argp_state *state)
         return 0;
     case KEY_COUNT:
         bench->count = rdl_cli_count(state, "--count", text, 1, 100 * 1000 * 1000);
+        return 0;
+    case KEY_MPROTECT:
+        rdl_stack_force_mprotect(true);
         return 0;
     case KEY_CONNECTIONS:
         bench->connections = rdl_cli_count(state, "--connections", text, 1, 1000 * 1000);

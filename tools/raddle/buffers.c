@@ -1,11 +1,16 @@
 /*
  * raddle/buffers.c - a stack of free buffers for all threads: the one used last is warm.
+ *
+ * Each is a mapping of its own: what a crowd has borrowed goes back to the system when it is gone,
+ * whatever else lies between in memory.
  */
 #include "tools/raddle/buffers.h"
 
-#include <stdlib.h>
+#include <stddef.h>
+#include <sys/mman.h>
 
 #include "sched/lock.h"
+#include "sched/sys.h"
 
 enum { KEPT = 256 };
 
@@ -28,7 +33,22 @@ char *rdl_buffer_get(void)
         count--;
     }
     rdl_lock_release(&lock);
-    return taken ? (char *)taken : malloc(RDL_BUFFER_BYTES);
+    if (!taken) {
+        void *mapping;
+
+        if (rdl_sys_mmap(RDL_BUFFER_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+                         &mapping) < 0)
+            return NULL;
+        taken = mapping;
+    }
+    return (char *)taken;
+}
+
+static void keep(struct free_buffer *given)
+{
+    given->next = first;
+    first = given;
+    count++;
 }
 
 void rdl_buffer_put(char *buffer)
@@ -39,13 +59,16 @@ void rdl_buffer_put(char *buffer)
         return;
     rdl_lock_acquire(&lock);
     if (count < KEPT) {
-        given->next = first;
-        first = given;
-        count++;
+        keep(given);
         given = NULL;
     }
     rdl_lock_release(&lock);
-    free(given);
+    /* It fails when the process has too many separate mappings already. */
+    if (given && rdl_sys_munmap(given, RDL_BUFFER_BYTES) < 0) {
+        rdl_lock_acquire(&lock);
+        keep(given);
+        rdl_lock_release(&lock);
+    }
 }
 
 void rdl_buffers_trim(void)
@@ -59,7 +82,7 @@ void rdl_buffers_trim(void)
     rdl_lock_release(&lock);
     while (list) {
         struct free_buffer *next = list->next;
-        free(list);
+        (void)rdl_sys_munmap(list, RDL_BUFFER_BYTES);
         list = next;
     }
 }

@@ -95,8 +95,8 @@ uint64_t rdl_cli_bytes(const struct argp_state *state, const char *option, const
     return scaled(state, option, text, min, max, 1024);
 }
 
-/* A number at the start of text, without the forms of strtod() that nobody means ("inf", "0x1p3").
- */
+/* A number at the start of text, without the forms of strtod() that nobody means ("inf",
+ * "0x1p3"). */
 static double leading_number(const struct argp_state *state, const char *option, const char *text,
                              char **end)
 {

@@ -2,7 +2,7 @@
  * raddle/conn.h - a server's side of one connection: reads with deadlines and little memory.
  *
  * A connection that does nothing costs the page at the top of its task's stack, so its frame is
- * small: it waits with a buffer of 512 bytes. When more comes in at once it borrows a large one,
+ * small: it waits with a buffer of 384 bytes. When more comes in at once it borrows a large one,
  * and gives it back after a second in which nothing came. Then it is also put on the server's list
  * of idle connections, which a stop ends at once.
  */
@@ -14,7 +14,7 @@
 
 #include "tools/raddle/server.h"
 
-enum { RDL_CONN_SMALL = 512 };
+enum { RDL_CONN_SMALL = 384 };
 
 struct rdl_conn {
     struct rdl_server *server;

@@ -8,25 +8,36 @@
 
 #include <raddle/version.h>
 
+#include "sched/stack.h"
 #include "tools/raddle/cli.h"
 #include "tools/raddle/commands.h"
 #include "tools/raddle/json.h"
 
-enum { KEY_JSON = 0x400 };
+enum { KEY_JSON = 0x400, KEY_MPROTECT };
+
+struct asked {
+    bool json;
+};
 
 static const struct argp_option options[] = {
-    {"json", KEY_JSON, NULL, 0, "Print one JSON object instead of a table", 0}, {0}};
+    {"json", KEY_JSON, NULL, 0, "Print one JSON object instead of a table", 0},
+    {"mprotect", KEY_MPROTECT, NULL, 0, "As if the kernel had no guard regions (before Linux 6.13)",
+     0},
+    {0}};
 
 static error_t parse(int key, char *text, struct argp_state *state)
 {
-    bool *json = state->input;
+    struct asked *asked = state->input;
 
     switch (key) {
     case ARGP_KEY_INIT:
         rdl_cli_begin(state);
         return 0;
     case KEY_JSON:
-        *json = true;
+        asked->json = true;
+        return 0;
+    case KEY_MPROTECT:
+        rdl_stack_force_mprotect(true);
         return 0;
     case ARGP_KEY_ARG:
         rdl_cli_fail(state, "no argument is taken: '%s'", text);
@@ -110,11 +121,11 @@ static int print_json(const struct rdl_doctor *doctor)
 int rdl_command_doctor(int argc, char **argv)
 {
     static struct rdl_doctor doctor;
-    bool json = false;
+    struct asked asked = {false};
 
-    rdl_cli_parse(&argp, "raddle doctor", argc, argv, &json);
+    rdl_cli_parse(&argp, "raddle doctor", argc, argv, &asked);
     rdl_doctor_examine(&doctor);
-    if (json)
+    if (asked.json)
         return print_json(&doctor);
     print_table(&doctor);
     return 0;

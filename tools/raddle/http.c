@@ -6,11 +6,12 @@
  * leave: a mistake behind a limit is never seen, wherever the pieces were cut.
  *
  * What llhttp 8.1 lets through even when it is built strict, and is refused here:
- * - a CR that no LF follows, inside a field (CVE-2023-30589), and a field continued on the next
- * line: another server on the way may have seen other fields;
- * - Transfer-Encoding in HTTP/1.0, where a body ends differently for those who don't know it;
- * - a field without a name;
- * - no Host in HTTP/1.1, or more than one.
+ *
+ *     - a CR that no LF follows, inside a field (CVE-2023-30589), and a field continued on the next
+ *       line: another server on the way may have seen other fields;
+ *     - Transfer-Encoding in HTTP/1.0, where a body ends differently for those who don't know it;
+ *     - a field without a name;
+ *     - no Host in HTTP/1.1, or more than one.
  */
 #include "tools/raddle/http.h"
 
@@ -280,8 +281,8 @@ static enum rdl_http_event take_head(struct rdl_http *http, const char *bytes, s
     return RDL_HTTP_MORE;
 }
 
-/* What comes after a head, which may be nothing: llhttp completes the message when asked to go on.
- */
+/* What comes after a head, which may be nothing: llhttp completes the message when asked to go
+ * on. */
 static enum rdl_http_event take_body(struct rdl_http *http, const char *bytes, size_t count,
                                      size_t *used)
 {

@@ -20,7 +20,7 @@ enum {
     RDL_HTTP_BODY_MAX = 1024 * 1024, /* 413 */
     RDL_HTTP_WIRE_MAX =
         8 * 1024 * 1024,        /* a body with its chunk sizes, extensions, trailers: 413 */
-    RDL_HTTP_TARGET_KEPT = 192, /* how much of the request target is remembered */
+    RDL_HTTP_TARGET_KEPT = 128, /* how much of the request target is remembered */
 };
 
 /* Where in a request the bytes stop that have been seen. */
@@ -72,8 +72,7 @@ static inline enum rdl_http_phase rdl_http_phase(const struct rdl_http *http)
 
 /*
  * The path of a complete request, without a query, a scheme or an authority; *query is what
- * followed
- * "?", NULL if there was none. False: the target was longer than is kept, and is cut.
+ * followed "?", NULL if there was none. False: the target was longer than is kept, and is cut.
  */
 bool rdl_http_path(const struct rdl_http *http, const char **path, size_t *path_length,
                    const char **query, size_t *query_length);

@@ -18,8 +18,8 @@ struct rdl_run_options {
     int64_t slow_ns;
 };
 
-/* Two children for argp: loops and policy only; all of it. Their input is a struct rdl_run_options.
- */
+/* Two children for argp: loops and policy only; all of it. Their input is a struct
+ * rdl_run_options. */
 extern const struct argp rdl_run_argp_short;
 extern const struct argp rdl_run_argp;
 

@@ -75,8 +75,8 @@ static int answer_stats(struct rdl_conn *conn, struct rdl_site *site, struct rdl
     return rc;
 }
 
-/* Answers what is in bytes. 0 to go on, 1 to close, 2 to close when the peer has read, or -errno.
- */
+/* Answers what is in bytes. 0 to go on, 1 to close, 2 to close when the peer has read, or
+ * -errno. */
 static int answer(struct rdl_conn *conn, struct rdl_site *site, struct rdl_text *out,
                   const char *bytes, size_t count, uint64_t *answered)
 {

@@ -1,0 +1,94 @@
+/*
+ * tests/race/race_steal.c - a burst of fresh tasks spawned on one loop ends up spread over all of them.
+ *
+ *     race_steal [--tasks N] [--burn NS] [--loops N]
+ *
+ * By default on 2 loops, with which each must run its half within 20%. Counted, not timed: but a
+ * loop whose thread the machine gives no CPU to can't take its share, so a round that failed is
+ * tried again, twice.
+ */
+#define _GNU_SOURCE
+#include "tests/support/runtime.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <string.h>
+
+enum { LOOPS_MAX = 64, TRIES = 3, EXIT_SKIP = 77 };
+
+static unsigned loops;
+static unsigned long tasks;
+static long burn_ns;
+static rdl_atomic(unsigned long) ran_on[LOOPS_MAX];
+static uint64_t steals;
+
+static int burns(void *arg)
+{
+    unsigned index = raddle_loop_index(raddle_running_loop());
+    (void)arg;
+
+    test_burn(burn_ns);
+    rdl_atomic_fetch_add_relaxed(&ran_on[index % LOOPS_MAX], 1ul);
+    /* A fresh task stays where it began. */
+    EXPECT_EQ(raddle_yield(), 0);
+    EXPECT_EQ(raddle_loop_index(raddle_running_loop()), index);
+    return 0;
+}
+
+static int burst(void *arg)
+{
+    struct raddle_spawn_options options = {.mobility = RADDLE_FRESH};
+    struct raddle_loop_stats stats;
+    struct raddle_group g;
+    (void)arg;
+
+    EXPECT_EQ(raddle_group_open(&g, NULL), 0);
+    for (unsigned long i = 0; i < tasks; i++)
+        EXPECT_EQ(raddle_spawn(&g, NULL, burns, NULL, &options), 0);
+    EXPECT_EQ(raddle_group_close(&g, 0), 0);
+    steals = 0;
+    for (unsigned i = 0; i < raddle_loop_count(); i++) {
+        EXPECT_EQ(raddle_get_loop_stats(i, &stats), 0);
+        steals += stats.steals;
+    }
+    return 0;
+}
+
+static bool spread(void)
+{
+    unsigned long sum = 0;
+    bool even = true;
+
+    for (unsigned i = 0; i < loops; i++) {
+        unsigned long count = rdl_atomic_load_relaxed(&ran_on[i]);
+        sum += count;
+        even = even && count * 10 * loops >= tasks * 8 && count * 10 * loops <= tasks * 12;
+        printf("%sloop %u: %lu", i ? ", " : "", i, count);
+    }
+    printf(" of %lu tasks, %llu stolen\n", tasks, (unsigned long long)steals);
+    EXPECT_EQ(sum, tasks);
+    return even && steals > 0;
+}
+
+int main(int argc, char **argv)
+{
+    cpu_set_t cpus;
+    bool good = false;
+
+    loops = (unsigned)test_argument(argc, argv, "--loops", 2);
+    tasks = test_argument(argc, argv, "--tasks", 10000);
+    burn_ns = (long)test_argument(argc, argv, "--burn", 20000) * test_slowness();
+    if (loops > LOOPS_MAX)
+        loops = LOOPS_MAX;
+    if (sched_getaffinity(0, sizeof(cpus), &cpus) == 0 && (unsigned)CPU_COUNT(&cpus) < loops) {
+        printf("skipped: %u loops need as many CPUs\n", loops);
+        return EXIT_SKIP;
+    }
+    for (int i = 0; i < TRIES && !good; i++) {
+        memset(ran_on, 0, sizeof(ran_on));
+        EXPECT_EQ(test_run_on(loops, burst, NULL), 0);
+        good = spread();
+    }
+    EXPECT(good);
+    return test_result();
+}

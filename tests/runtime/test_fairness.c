@@ -1,0 +1,278 @@
+/*
+ * tests/runtime/test_fairness.c - nobody starves: whatever some tasks do for ever, others get their turn. What
+ * is measured are counts of turns, never times.
+ */
+#include "tests/support/fixture.h"
+
+#include "runtime/loop.h"
+
+TestSuite(fairness, .timeout = 60);
+
+enum { LOOPS = 2 };
+
+static raddle_loop *loop_of_team(unsigned index)
+{
+    return rdl_raddle_loop(rdl_loop_current()->team->loops[index]);
+}
+
+/*
+ * On each loop a task opens a group, starts a child and closes the group, for ever: child and parent wake each
+ * other through the slot of the fiber woken last. Picks that are counted, instead of what was not served,
+ * fall into step with that pair, and then neither a fresh task nor a migratable one has ever its turn.
+ */
+enum { ROUNDS_MAX = 20000, TURNS = 100 };
+
+struct loop_of_pair {
+    struct fork_join *all;
+    unsigned index;
+    rdl_atomic(unsigned) fresh_began, turns; /* of the migratable one */
+    unsigned fresh_round, turns_round;       /* in which that was seen; 0: never */
+};
+
+struct fork_join {
+    struct loop_of_pair loops[LOOPS];
+    struct raddle_group *group; /* of all but the pairs' children */
+    unsigned extra_children;    /* bit i: loop i begins with two more, and is out of step by them */
+    rdl_atomic(unsigned) busy, satisfied, over;
+};
+
+static int begins(void *arg)
+{
+    struct loop_of_pair *here = arg;
+
+    rdl_atomic_store_relaxed(&here->fresh_began, 1u);
+    return 0;
+}
+
+static int takes_turns(void *arg)
+{
+    struct loop_of_pair *here = arg;
+
+    while (!rdl_atomic_load_acquire(&here->all->over)) {
+        rdl_atomic_fetch_add_relaxed(&here->turns, 1u);
+        EXPECT_EQ(raddle_yield(), 0);
+    }
+    return 0;
+}
+
+static void fork_and_join(unsigned children)
+{
+    struct raddle_spawn_options here = {.loop = raddle_running_loop()};
+    struct raddle_group g;
+
+    EXPECT_EQ(raddle_group_open(&g, NULL), 0);
+    for (unsigned i = 0; i < children; i++)
+        EXPECT_EQ(raddle_spawn(&g, NULL, test_nothing, NULL, &here), 0);
+    EXPECT_EQ(raddle_group_close(&g, 0), 0);
+}
+
+static void look_at_turns(struct loop_of_pair *here, unsigned round)
+{
+    if (!here->fresh_round && rdl_atomic_load_relaxed(&here->fresh_began))
+        here->fresh_round = round;
+    if (!here->turns_round && rdl_atomic_load_relaxed(&here->turns) >= TURNS)
+        here->turns_round = round;
+}
+
+/* Both loops stay busy until both have seen what they wait for: an idle one would help the other out. */
+static int forks_and_joins(void *arg)
+{
+    static const struct raddle_spawn_options migratable = {.mobility = RADDLE_MIGRATABLE};
+    struct loop_of_pair *here = arg;
+    struct fork_join *all = here->all;
+    bool satisfied = false;
+
+    if (all->extra_children >> here->index & 1)
+        fork_and_join(2);
+    rdl_atomic_fetch_add_acq_rel(&all->busy, 1u);
+    while (rdl_atomic_load_acquire(&all->busy) < LOOPS)
+        fork_and_join(1);
+    EXPECT_EQ(raddle_spawn(all->group, NULL, begins, here, NULL), 0);
+    EXPECT_EQ(raddle_spawn(all->group, NULL, takes_turns, here, &migratable), 0);
+    for (unsigned round = 1; rdl_atomic_load_acquire(&all->satisfied) < LOOPS; round++) {
+        fork_and_join(1);
+        look_at_turns(here, round);
+        if (!satisfied && ((here->fresh_round && here->turns_round) || round >= ROUNDS_MAX)) {
+            satisfied = true;
+            rdl_atomic_fetch_add_acq_rel(&all->satisfied, 1u);
+        }
+    }
+    return 0;
+}
+
+static int runs_pairs(void *arg)
+{
+    struct fork_join *all = arg;
+    struct raddle_group pairs, others;
+
+    EXPECT_EQ(raddle_group_open(&others, NULL), 0);
+    all->group = &others;
+    EXPECT_EQ(raddle_group_open(&pairs, NULL), 0);
+    for (unsigned i = 0; i < LOOPS; i++) {
+        struct raddle_spawn_options there = {.loop = loop_of_team(i)};
+        all->loops[i] = (struct loop_of_pair){.all = all, .index = i};
+        EXPECT_EQ(raddle_spawn(&pairs, NULL, forks_and_joins, &all->loops[i], &there), 0);
+    }
+    EXPECT_EQ(raddle_group_close(&pairs, 0), 0);
+    rdl_atomic_store_release(&all->over, 1u);
+    return raddle_group_close(&others, 0);
+}
+
+RuntimeTest(fairness, beside_a_fork_join_pair_fresh_and_migratable_tasks_have_their_turn)
+{
+    for (unsigned extra = 0; extra < 1u << LOOPS; extra++) {
+        struct fork_join all = {.extra_children = extra};
+
+        cr_assert_eq(test_run_on(LOOPS, runs_pairs, &all), 0);
+        for (unsigned i = 0; i < LOOPS; i++) {
+            EXPECT_IN(all.loops[i].fresh_round, 1, ROUNDS_MAX);
+            EXPECT_IN(all.loops[i].turns_round, 1, ROUNDS_MAX);
+        }
+    }
+}
+
+/*
+ * More fresh tasks than a loop's own queue holds: the older half is in the injector of the team, while each loop
+ * has a task that only gives way. Then the injector is all that is left, and must count as something to do.
+ */
+enum { CROWD = 600, YIELDS_MAX = 20000 };
+
+struct crowd {
+    rdl_atomic(unsigned) began, yielding, over;
+    unsigned long yields;
+};
+
+static int gives_way(void *arg)
+{
+    struct crowd *crowd = arg;
+
+    rdl_atomic_fetch_add_acq_rel(&crowd->yielding, 1u);
+    while (!rdl_atomic_load_acquire(&crowd->over))
+        EXPECT_EQ(raddle_yield(), 0);
+    return 0;
+}
+
+static int joins_crowd(void *arg)
+{
+    struct crowd *crowd = arg;
+
+    rdl_atomic_fetch_add_relaxed(&crowd->began, 1u);
+    return 0;
+}
+
+static int spawns_crowd(void *arg)
+{
+    struct crowd *crowd = arg;
+    struct raddle_spawn_options there = {.loop = loop_of_team(1)};
+    struct raddle_group g;
+
+    EXPECT_EQ(raddle_group_open(&g, NULL), 0);
+    EXPECT_EQ(raddle_spawn(&g, NULL, gives_way, crowd, &there), 0);
+    test_await(&crowd->yielding, 1);
+    for (unsigned i = 0; i < CROWD; i++)
+        EXPECT_EQ(raddle_spawn(&g, NULL, joins_crowd, crowd, NULL), 0);
+    while (rdl_atomic_load_relaxed(&crowd->began) < CROWD && crowd->yields < YIELDS_MAX) {
+        EXPECT_EQ(raddle_yield(), 0);
+        crowd->yields++;
+    }
+    EXPECT_EQ(rdl_atomic_load_relaxed(&crowd->began), CROWD);
+    rdl_atomic_store_release(&crowd->over, 1u);
+    return raddle_group_close(&g, 0);
+}
+
+RuntimeTest(fairness, what_overflowed_into_the_injector_runs_beside_tasks_that_only_give_way)
+{
+    struct crowd crowd = {.yields = 0};
+
+    cr_assert_eq(test_run_on(LOOPS, spawns_crowd, &crowd), 0);
+}
+
+/*
+ * A slice is as long as its tasks let it be: with tasks that work for most of a quantum each, the driver is
+ * asked every few turns, not every RDL_SLICE turns.
+ */
+enum { WORKERS = 80, TURNS_OF_EACH = 25, TURNS_PER_POLL_MAX = 16 };
+
+static int works_long(void *arg)
+{
+    unsigned long *turns = arg;
+
+    for (int i = 0; i < TURNS_OF_EACH; i++) {
+        test_burn(RADDLE_US(100));
+        ++*turns;
+        EXPECT_EQ(raddle_yield(), 0);
+    }
+    return 0;
+}
+
+static int counts_polls(void *arg)
+{
+    unsigned long turns = 0;
+    struct raddle_loop_stats before, after;
+    struct raddle_group g;
+    int rc;
+
+    (void)arg;
+    EXPECT_EQ(raddle_get_loop_stats(0, &before), 0);
+    EXPECT_EQ(raddle_group_open(&g, NULL), 0);
+    for (int i = 0; i < WORKERS; i++)
+        EXPECT_EQ(raddle_spawn(&g, NULL, works_long, &turns, NULL), 0);
+    rc = raddle_group_close(&g, 0);
+    EXPECT_EQ(raddle_get_loop_stats(0, &after), 0);
+    EXPECT_EQ(turns, WORKERS * TURNS_OF_EACH);
+    EXPECT_IN(after.polls - before.polls, turns / TURNS_PER_POLL_MAX, turns * 2);
+    return rc;
+}
+
+RuntimeTest(fairness, tasks_that_work_for_long_keep_the_driver_waiting_for_a_few_of_them_only)
+{
+    cr_assert_eq(test_run_on(1, counts_polls, NULL), 0);
+}
+
+/* The same, told by a timer: how many turns the others have had when a sleep that was over at once ends. */
+enum { SLEEPS = 20 };
+
+struct sleeper {
+    unsigned long turns;
+    unsigned long worst;
+    bool over;
+};
+
+static int works_until_told(void *arg)
+{
+    struct sleeper *s = arg;
+
+    while (!s->over) {
+        test_burn(RADDLE_US(100));
+        s->turns++;
+        EXPECT_EQ(raddle_yield(), 0);
+    }
+    return 0;
+}
+
+static int sleeps_beside_work(void *arg)
+{
+    struct sleeper *s = arg;
+    struct raddle_group g;
+
+    EXPECT_EQ(raddle_group_open(&g, NULL), 0);
+    for (int i = 0; i < WORKERS; i++)
+        EXPECT_EQ(raddle_spawn(&g, NULL, works_until_told, s, NULL), 0);
+    for (int i = 0; i < SLEEPS; i++) {
+        unsigned long before = s->turns;
+        EXPECT_EQ(raddle_sleep(RADDLE_US(50)), 0);
+        if (s->turns - before > s->worst)
+            s->worst = s->turns - before;
+    }
+    s->over = true;
+    return raddle_group_close(&g, 0);
+}
+
+RuntimeTest(fairness, a_timer_waits_for_one_round_of_the_others_and_a_few_turns)
+{
+    struct sleeper s = {.worst = 0};
+
+    cr_assert_eq(test_run_on(1, sleeps_beside_work, &s), 0);
+    /* One round: who was woken goes to the end of the queue. */
+    EXPECT_IN(s.worst, 0, WORKERS + TURNS_PER_POLL_MAX + 1);
+}
