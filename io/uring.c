@@ -26,9 +26,11 @@
  * and afterwards again as itself. When the queue has no room and can't be emptied, the operation
  * waits in backlog: QUEUED. A cancellation takes it out of backlog, or sends a cancel for its token
  * and waits for the operation's own completion, which alone proves that the kernel is off the
- * buffer; the answer to the cancel says nothing (not found: the completion is on its way; already
- * running: it will come). An eighth of the queue is kept for cancels; when even that is used up
- * they wait in cancels: ENDING.
+ * buffer. Already running, says the answer to the cancel: the completion will come. Not found: it is on its
+ * way; or the operation's poll has fired and it is about to try, is in no table of the kernel's, and waits
+ * again when another reader has taken what there was. So a cancel that was not found, of an operation that
+ * still flies, is sent again: ENDING, in cancels. That ends, because each comes after the attempt. An eighth of
+ * the queue is kept for cancels; when even that is used up they wait in the same list.
  *
  * With deferred task work nothing completes but inside our own enter, and the kernel sets a flag
  * when there is something to do; so a loop that has work looks at the flag for free. At most 20 are
@@ -62,8 +64,10 @@ enum {
     STALL_NS = 1000 * 1000, /* the kernel takes no submissions: look again after that */
 };
 
-/* user_data of the driver's own. A task's has the stack's number plus one in its upper half. */
-enum { TOKEN_WAKE = 1, TOKEN_CANCEL = 2 };
+/* user_data of the wake's poll. An operation's has the stack's number plus one in its upper half, and below
+ * it the wait's word as it was armed, whose lowest two bits are 1; a cancel's is that of its operation, with
+ * the second bit set. */
+enum { TOKEN_WAKE = 1, TOKEN_CANCEL_BIT = 2 };
 
 /* liburing's INT_FLAG_REG_RING, the same since 2.2: the ring's descriptor is registered. */
 #define RING_FD_REGISTERED 1
@@ -228,7 +232,7 @@ static bool prepare_cancel(struct uring *u, const struct rdl_op *op)
         return false;
     io_uring_prep_cancel64(sqe, op->token, 0);
     sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
-    io_uring_sqe_set_data64(sqe, TOKEN_CANCEL);
+    io_uring_sqe_set_data64(sqe, op->token | TOKEN_CANCEL_BIT);
     return true;
 }
 
@@ -460,9 +464,14 @@ static int complete(struct uring *u, uint64_t token, int result, uint32_t flags)
         u->woken = true;
         return 0;
     }
-    if (token == TOKEN_CANCEL)
+    op = token >> 32 ? op_of(token & ~(uint64_t)TOKEN_CANCEL_BIT) : NULL;
+    if (token & TOKEN_CANCEL_BIT) {
+        if (op && op->place == RDL_OP_FLYING && result == -ENOENT) {
+            op->place = RDL_OP_ENDING;
+            rdl_op_append(&u->cancels, op);
+        }
         return 0;
-    op = token >> 32 ? op_of(token) : NULL;
+    }
     if (!op) {
         rdl_driver_count(&u->head.counters.stale, 1);
         return 0;
