@@ -47,7 +47,8 @@ struct rdl_listener {
     dev_t device;
     ino_t inode;
     unsigned count;
-    int fds[]; /* -1: closed */
+    int backlog; /* of each socket */
+    int fds[];   /* -1: closed */
 };
 
 static int set(int fd, int level, int option, int value)
@@ -173,6 +174,7 @@ int rdl_listener_open(const char *text, const struct rdl_listener_options *optio
         return -ENOMEM;
     l->address = address;
     rc = address.at.any.sa_family == AF_UNIX ? open_unix(l) : open_tcp(l, sockets);
+    l->backlog = backlog;
     for (unsigned i = 0; i < l->count && rc == 0; i++)
         rc = rdl_sys_listen(l->fds[i], backlog);
     if (rc < 0)
@@ -213,6 +215,9 @@ static bool is_passing(int result)
     case -EHOSTUNREACH:
     case -ENONET:
     case -ETIMEDOUT:
+    case -ECONNRESET:
+    case -EOPNOTSUPP:
+    case -EPERM: /* a firewall's word about one connection */
         return true;
     default:
         return false;
@@ -247,9 +252,10 @@ void rdl_listener_stop(struct rdl_listener *listener, void (*take)(int fd, void 
 {
     remove_path(listener); /* nobody new finds a unix socket from here on */
     for (unsigned i = 0; i < listener->count; i++) {
-        int fd;
+        int fd, left = listener->backlog;
 
-        while (take && (fd = rdl_listener_try_accept(listener, i)) >= 0)
+        /* No more than can have been waiting: others may go on connecting. */
+        while (take && left-- > 0 && (fd = rdl_listener_try_accept(listener, i)) >= 0)
             take(fd, arg);
         (void)raddle_fd_close(listener->fds[i]);
         listener->fds[i] = -1;

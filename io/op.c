@@ -167,8 +167,7 @@ static void as_socket_call(struct rdl_op *op)
 
     switch (op->code) {
     case RDL_OP_READ:
-        if (op->size.bytes) /* read(2) of nothing returns at once, recv(2) of nothing waits */
-            op->code = RDL_OP_RECV;
+        op->code = RDL_OP_RECV;
         break;
     case RDL_OP_WRITE:
         op->code = RDL_OP_SEND;
@@ -205,10 +204,11 @@ static int settle(struct rdl_op *op)
     if (sized && op->size.bytes > MAX_BYTES)
         op->size.bytes = MAX_BYTES;
     op->events = readiness_of(op);
+    op->nothing = (op->code == RDL_OP_READ || op->code == RDL_OP_READV) && !rdl_op_wanted(op);
     kind = rdl_fd_kind(op->entry, op->fd);
     if (kind < 0)
         return kind;
-    if (rdl_fd_is_socket(kind))
+    if (rdl_fd_is_socket(kind) && !op->nothing)
         as_socket_call(op);
     else if (op->code >= RDL_OP_RECV && op->code <= RDL_OP_CONNECT)
         return -ENOTSOCK; /* a ring that polls first would wait before it says so */
@@ -250,6 +250,8 @@ static bool attempt(struct rdl_op *op, struct rdl_fiber *self)
     rc = settle(op);
     if (rc < 0) {
         op->result = rc;
+    } else if (op->nothing) {
+        op->result = rdl_op_perform(op); /* returns at once, which the socket calls wouldn't */
     } else {
         driver = rdl_loop_current()->driver;
         waited = !driver->ops->submit(driver, op);

@@ -75,6 +75,7 @@ struct rdl_op {
     struct rdl_fiber *fiber;
     struct rdl_ticket ticket;
     struct rdl_fd *entry;
+    bool nothing; /* read(2) or readv(2) of no bytes */
     bool settled; /* code and events are what the descriptor's kind makes of them */
 
     /* Of io/fd.c, under the entry's lock. */

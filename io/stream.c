@@ -148,6 +148,10 @@ static int end(raddle_stream *stream, bool reset)
     int rc;
 
     rdl_lock_acquire(&stream->lock);
+    if (!rdl_fiber_self() && (stream->reading || stream->writing)) {
+        rdl_lock_release(&stream->lock);
+        return -EPERM;
+    }
     stream->closed = true;
     rdl_lock_release(&stream->lock);
     rc = rdl_fd_close_begin(stream->fd, &entry);

@@ -28,9 +28,10 @@
  * and waits for the operation's own completion, which alone proves that the kernel is off the
  * buffer. Already running, says the answer to the cancel: the completion will come. Not found: it is on its
  * way; or the operation's poll has fired and it is about to try, is in no table of the kernel's, and waits
- * again when another reader has taken what there was. So a cancel that was not found, of an operation that
- * still flies, is sent again: ENDING, in cancels. That ends, because each comes after the attempt. An eighth of
- * the queue is kept for cancels; when even that is used up they wait in the same list.
+ * again when another reader has taken what there was. So an operation whose end was asked for is in cancels,
+ * ENDING, until its completion, and when some cancel was not found (ask_again) all in there are asked again.
+ * That ends, because each comes after the attempt. An eighth of the queue is kept for cancels; one that found
+ * no room even so is asked again, too.
  *
  * With deferred task work nothing completes but inside our own enter, and the kernel sets a flag
  * when there is something to do; so a loop that has work looks at the flag for free. At most 20 are
@@ -64,10 +65,8 @@ enum {
     STALL_NS = 1000 * 1000, /* the kernel takes no submissions: look again after that */
 };
 
-/* user_data of the wake's poll. An operation's has the stack's number plus one in its upper half, and below
- * it the wait's word as it was armed, whose lowest two bits are 1; a cancel's is that of its operation, with
- * the second bit set. */
-enum { TOKEN_WAKE = 1, TOKEN_CANCEL_BIT = 2 };
+/* user_data of the driver's own. A task's has the stack's number plus one in its upper half. */
+enum { TOKEN_WAKE = 1, TOKEN_CANCEL = 2 };
 
 /* liburing's INT_FLAG_REG_RING, the same since 2.2: the ring's descriptor is registered. */
 #define RING_FD_REGISTERED 1
@@ -77,13 +76,14 @@ struct uring {
     struct io_uring ring;
     struct rdl_wake wake;
     struct rdl_op_list backlog; /* QUEUED: found no room in the submission queue */
-    struct rdl_op_list cancels; /* ENDING: their cancel found none */
+    struct rdl_op_list cancels; /* ENDING: their end was asked for */
     unsigned reserve;           /* of the submission queue, for cancels */
     unsigned sends;             /* prepared since the last submission */
     int thread;                 /* which registered the ring; 0: none */
     bool poll_first;
     bool wake_armed;
-    bool woken; /* since this poll began: its wait is over before it begins */
+    bool ask_again; /* for the end of those in cancels */
+    bool woken;     /* since this poll began: its wait is over before it begins */
 };
 
 #if RDL_TSAN
@@ -224,16 +224,28 @@ static void prepare(struct uring *u, struct rdl_op *op)
         submit_now(u);
 }
 
-static bool prepare_cancel(struct uring *u, const struct rdl_op *op)
+/* Asks the kernel to end op, which is in cancels. */
+static void ask_for_end(struct uring *u, const struct rdl_op *op)
 {
     struct io_uring_sqe *sqe = get_entry(u, 0);
 
-    if (!sqe)
-        return false;
+    if (!sqe) {
+        u->ask_again = true;
+        return;
+    }
     io_uring_prep_cancel64(sqe, op->token, 0);
     sqe->flags |= IOSQE_CQE_SKIP_SUCCESS;
-    io_uring_sqe_set_data64(sqe, op->token | TOKEN_CANCEL_BIT);
-    return true;
+    io_uring_sqe_set_data64(sqe, TOKEN_CANCEL);
+}
+
+/* Sees to it that op, which flies, ends. Once is enough: it stays in cancels until it has. */
+static void begin_end(struct uring *u, struct rdl_op *op)
+{
+    if (op->place == RDL_OP_ENDING)
+        return;
+    op->place = RDL_OP_ENDING;
+    rdl_op_append(&u->cancels, op);
+    ask_for_end(u, op);
 }
 
 static void arm_wake(struct uring *u)
@@ -253,11 +265,10 @@ static void catch_up(struct uring *u)
     struct rdl_op *op;
 
     arm_wake(u);
-    while ((op = u->cancels.first)) {
-        if (!prepare_cancel(u, op))
-            return;
-        rdl_op_remove(&u->cancels, op);
-        op->place = RDL_OP_FLYING;
+    if (u->ask_again) {
+        u->ask_again = false;
+        for (op = u->cancels.first; op; op = op->next)
+            ask_for_end(u, op);
     }
     while ((op = u->backlog.first)) {
         rdl_op_remove(&u->backlog, op);
@@ -355,12 +366,7 @@ static bool uring_cancel(struct rdl_driver *driver, struct rdl_op *op)
         return true;
     }
     op->cancelling = true;
-    if (op->place == RDL_OP_ENDING)
-        return false;
-    if (!prepare_cancel(u, op)) {
-        op->place = RDL_OP_ENDING;
-        rdl_op_append(&u->cancels, op);
-    }
+    begin_end(u, op);
     return false;
 }
 
@@ -389,10 +395,8 @@ static int poll_result(struct uring *u, struct rdl_op *op, int result, uint32_t 
     if (!op->found)
         op->found = wanted;
     if (flags & IORING_CQE_F_MORE) {
-        if (wanted && !prepare_cancel(u, op)) {
-            op->place = RDL_OP_ENDING;
-            rdl_op_append(&u->cancels, op);
-        }
+        if (wanted)
+            begin_end(u, op);
         return 0;
     }
     if (op->found)
@@ -464,14 +468,12 @@ static int complete(struct uring *u, uint64_t token, int result, uint32_t flags)
         u->woken = true;
         return 0;
     }
-    op = token >> 32 ? op_of(token & ~(uint64_t)TOKEN_CANCEL_BIT) : NULL;
-    if (token & TOKEN_CANCEL_BIT) {
-        if (op && op->place == RDL_OP_FLYING && result == -ENOENT) {
-            op->place = RDL_OP_ENDING;
-            rdl_op_append(&u->cancels, op);
-        }
+    if (token == TOKEN_CANCEL) {
+        if (result == -ENOENT && u->cancels.first)
+            u->ask_again = true;
         return 0;
     }
+    op = token >> 32 ? op_of(token) : NULL;
     if (!op) {
         rdl_driver_count(&u->head.counters.stale, 1);
         return 0;
@@ -539,7 +541,7 @@ static int uring_poll(struct rdl_driver *driver, int64_t timeout_ns)
     /* The loop looked at its queues before it called us: a wake that is reaped here came after that. */
     if (count || u->woken)
         timeout_ns = 0;
-    if (u->backlog.first || u->cancels.first)
+    if (u->backlog.first || u->ask_again)
         timeout_ns = timeout_ns < 0 || timeout_ns > STALL_NS ? STALL_NS : timeout_ns;
     rc = enter(u, timeout_ns);
     if (rc < 0 && rc != -ETIME && rc != -EINTR && !is_stall(rc))

@@ -55,6 +55,9 @@ static const char *wanted_driver(void)
             rdl_report("RADDLE_POLICY=uring: %s; using epoll", raddle_strerror(uring_error()));
         return "epoll";
     }
+    if (strcmp(name, "uring") != 0 && strcmp(name, "epoll") != 0 &&
+        !rdl_atomic_exchange_relaxed(&told, true))
+        rdl_report("RADDLE_POLICY=%s: there is uring and epoll", name);
     return name;
 }
 

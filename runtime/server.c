@@ -34,6 +34,7 @@
 
 #define DEFAULT_DRAIN_NS RADDLE_S(5)
 #define REST_NS          RADDLE_MS(50)  /* after running out of something */
+#define WELL_AGAIN_NS    RADDLE_S(10)   /* without a shortage: the next is news */
 #define WATCH_BUSY_NS    RADDLE_MS(20)  /* between two looks at a neighbour that runs */
 #define WATCH_IDLE_NS    RADDLE_MS(500) /* at one that sleeps */
 #define STALLED_LOOKS    2              /* in which it has not polled */
@@ -42,7 +43,6 @@ enum { DEFAULT_BACKLOG = 4096 };
 struct acceptor {
     struct server *server;
     unsigned index;
-    bool resting; /* something has run out, and was reported */
 };
 
 struct server {
@@ -54,6 +54,8 @@ struct server {
     struct rdl_group *handlers;
     struct acceptor *acceptors;
     unsigned count; /* of acceptors */
+
+    rdl_atomic(int64_t) short_ns; /* when something had run out last; 0: never */
 
     struct rdl_lock lock;
     size_t active;            /* handlers that have not ended. Under lock */
@@ -184,20 +186,26 @@ static int start_handler(struct server *server, int fd)
     return rc;
 }
 
+/* Once, until things have been well for a while: a shortage comes and goes many times a second. */
+static void report_shortage(struct server *server, int result)
+{
+    int64_t now = rdl_sys_now();
+    int64_t last = rdl_atomic_exchange_relaxed(&server->short_ns, now);
+
+    if (!last || now - last > WELL_AGAIN_NS)
+        rdl_report("%s: can't accept: %s; resting, then trying again", server->address,
+                   raddle_strerror(result));
+}
+
 /* Returns result, unless it is one that rest cures: then 0, after the rest. */
 static int rest_after(struct acceptor *a, int result)
 {
     bool ran_out =
         result == -EMFILE || result == -ENFILE || result == -ENOBUFS || result == -ENOMEM;
 
-    if (result == 0)
-        a->resting = false;
     if (!ran_out)
         return result;
-    if (!a->resting)
-        rdl_report("%s: can't accept: %s; resting, then trying again", a->server->address,
-                   raddle_strerror(result));
-    a->resting = true;
+    report_shortage(a->server, result);
     return raddle_sleep(REST_NS);
 }
 
@@ -378,7 +386,8 @@ static int check_options(const struct raddle_serve_options *options)
     for (unsigned i = 0; i < 4; i++)
         if (options->reserved[i])
             return -EINVAL;
-    if ((unsigned)options->mobility > RADDLE_PINNED || options->backlog < 0)
+    if ((unsigned)options->mobility > RADDLE_PINNED || options->backlog < 0 ||
+        options->stack_bytes > RDL_STACK_MAX_BYTES)
         return -EINVAL;
     return 0;
 }

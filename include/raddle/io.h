@@ -7,7 +7,7 @@
  * raddle_run_in_executor() for these. It has no timeout of its own: enter a scope with a deadline.
  *
  * From its first use here until raddle_fd_close() a descriptor is the library's: a plain close()
- * while operations are in flight leaves them hanging. Several tasks, on any loops, may use one
+ * leaves operations in flight hanging, and later ones on a new descriptor of that number go wrong. Several tasks, on any loops, may use one
  * descriptor. A socket is made non-blocking when it accepts or connects here, and with epoll a pipe
  * or a terminal when it is first read or written: whoever shares it, even another process, sees it.
  *

@@ -17,7 +17,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { POSTERS = 3, RUNS = 4, OWNERS_MAX = 16 };
+enum { POSTERS = 3, RUNS = 4, OWNERS_MAX = 16, TASKS_MAX = 1000 };
 
 struct life {
     raddle_loop *loop;
@@ -70,6 +70,13 @@ static int task(void *arg)
     return 0;
 }
 
+static unsigned long tasks_waiting(struct life *life)
+{
+    unsigned long run = rdl_atomic_load_acquire(&life->tasks_run);
+
+    return rdl_atomic_load_relaxed(&life->tasks_accepted) - run;
+}
+
 static void *post(void *arg)
 {
     struct poster *p = arg;
@@ -90,7 +97,8 @@ static void *post(void *arg)
             p->posted += rc == 0;
             rdl_atomic_fetch_add_relaxed(rc == 0 ? &life->accepted : &life->refused, 1ul);
         }
-        if (test_random(&random) % 4 == 0) {
+        /* Nor more tasks than a slow build on a busy machine has memory for. */
+        if (test_random(&random) % 4 == 0 && tasks_waiting(life) < TASKS_MAX) {
             rc = raddle_loop_spawn(life->loop, task, life, NULL);
             EXPECT(rc == 0 || rc == RADDLE_ESHUTDOWN || rc == -ENOMEM);
             rdl_atomic_fetch_add_relaxed(rc == 0 ? &life->tasks_accepted : &life->refused, 1ul);
