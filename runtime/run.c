@@ -262,5 +262,6 @@ int raddle_run(raddle_task_fn *main_fn, void *arg, const struct raddle_run_optio
     rdl_sys_free(run.sleepers);
     rdl_sys_free(run.team.loops);
     rdl_sys_free(run.loops);
+    rdl_stack_trim_all();
     return rc;
 }

@@ -44,7 +44,7 @@ void rdl_scope_enter(struct rdl_fiber *self, struct rdl_scope *scope, struct rdl
     scope->flags = flags;
     rdl_atomic_init(&scope->state, RDL_SCOPE_OPEN);
     rdl_atomic_init(&scope->reason, NULL);
-    scope->raddle_reserved = NULL;
+    rdl_atomic_init(&scope->claimed, 0);
 
     self->scope = scope;
     self->nearest_ns = scope->nearest_ns;
@@ -69,11 +69,14 @@ void rdl_scope_leave(struct rdl_fiber *self, struct rdl_scope *scope)
 void rdl_scope_mark(struct rdl_scope *scope, enum rdl_scope_state state, const char *reason)
 {
     uint32_t open = RDL_SCOPE_OPEN;
+    uint32_t nobody = 0;
 
-    /* release pairs with the acquire in rdl_scope_canceller(): who sees the state sees what led to it.
-     * Only who set the state says why; for a moment there is no reason yet. */
-    if (rdl_atomic_cas_release(&scope->state, &open, state))
+    /* Whoever comes first says why, before it sets the state. Who comes second sets the state too, if it is
+     * still open, because it must hold when the call returns: then there may be no reason for a moment.
+     * release pairs with the acquire in rdl_scope_canceller(). */
+    if (rdl_atomic_cas_acq_rel(&scope->claimed, &nobody, 1u))
         rdl_atomic_store_release(&scope->reason, reason);
+    (void)rdl_atomic_cas_release(&scope->state, &open, state);
 }
 
 struct rdl_scope *rdl_scope_canceller(struct rdl_scope *scope, int64_t now_ns)

@@ -32,7 +32,7 @@ struct rdl_scope {
     uint32_t flags;             /* RADDLE_SHIELD, RADDLE_QUIET */
     rdl_atomic(uint32_t) state; /* enum rdl_scope_state: set once, by any thread */
     rdl_atomic(const char *) reason;
-    void *raddle_reserved; /* keeps the size that users compile in */
+    rdl_atomic(uint32_t) claimed; /* somebody has come first, and says why */
 };
 
 /* The task that runs: enters scope inside its innermost one, or inside parent as its root. */
