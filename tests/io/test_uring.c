@@ -9,6 +9,8 @@
 #include <limits.h>
 #include <liburing.h>
 #include <poll.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -284,4 +286,118 @@ Test(uring, where_memory_for_rings_has_run_out_the_loop_says_so)
     rdl_sys_set_hook(NULL);
     cr_assert_eq(rdl_uring_create(&driver), 0);
     driver->ops->destroy(driver);
+}
+
+/* A post that comes when the loop has looked at its queues, and before it waits: the wake's completion
+ * may be in the ring by then. */
+struct late_post {
+    raddle_loop *loop;
+    pthread_t thread;
+    int pair[2];
+    raddle_time deadline;
+    int posted, result;
+    bool ran, in_time;
+};
+
+static struct late_post *due; /* of the loop's thread */
+static pthread_t due_at;
+
+static void send_one(void *arg)
+{
+    struct late_post *p = arg;
+
+    p->ran = true;
+    p->in_time = raddle_now() < p->deadline;
+    if (write(p->pair[1], "w", 1) != 1)
+        p->in_time = false;
+}
+
+static void *post(void *arg)
+{
+    struct late_post *p = arg;
+
+    p->posted = raddle_call_soon(p->loop, send_one, p);
+    return NULL;
+}
+
+/* Between the announcement of the sleep and the sleep the loop reads the clock, once. */
+static int post_before_it_sleeps(enum rdl_sys_call call, size_t *length)
+{
+    struct late_post *p;
+
+    if (call != RDL_SYS_CLOCK || !due || !pthread_equal(pthread_self(), due_at) ||
+        rdl_atomic_load_relaxed(&rdl_loop_current()->sleeper.state) != RDL_ASLEEP)
+        return limited_kernel(call, length);
+    p = due;
+    due = NULL;
+    if (pthread_create(&p->thread, NULL, post, p) == 0)
+        pthread_join(p->thread, NULL);
+    sched_yield(); /* a visit to the kernel, after which the completion is there */
+    return 0;
+}
+
+static int sleep_until_posted(void *arg)
+{
+    struct late_post *p = arg;
+    struct raddle_scope scope;
+    char byte;
+    int rc = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, p->pair) ? -errno : 0;
+
+    if (rc < 0)
+        return rc;
+    p->loop = raddle_running_loop();
+    p->deadline = raddle_in(RADDLE_S(5)); /* a wake that is lost: the loop sleeps until then */
+    raddle_scope_enter(&scope, p->deadline, 0);
+    due_at = pthread_self();
+    due = p;
+    rc = (int)raddle_fd_recv(p->pair[0], &byte, 1, 0);
+    p->result = raddle_scope_leave(&scope, rc);
+    (void)raddle_fd_close(p->pair[0]);
+    (void)raddle_fd_close(p->pair[1]);
+    return 0;
+}
+
+/* On the ring that a kernel makes who knows all sets of flags but the first so many. */
+static void check_late_post(unsigned refused)
+{
+    struct late_post p = {.posted = 1};
+    struct rdl_uring_facts facts;
+
+    setenv("RADDLE_POLICY", "uring", 1);
+    refuse_flags = refused;
+    rdl_sys_set_hook(post_before_it_sleeps);
+    if (rdl_uring_probe(&facts) < 0)
+        cr_skip_test("io_uring is denied here");
+    cr_assert_eq(in_task(sleep_until_posted, &p), 0);
+    rdl_sys_set_hook(NULL);
+    cr_assert_geq(setups, refused);
+    cr_assert_eq(p.posted, 0, "the loop did not sleep, or can't be posted to: %d", p.posted);
+    cr_assert(p.ran);
+    cr_assert(p.in_time, "the wake was lost");
+    cr_assert_eq(p.result, 1);
+}
+
+Test(uring, a_wake_before_the_sleep_ends_it_with_deferred_task_work)
+{
+    check_late_post(0);
+}
+
+Test(uring, a_wake_before_the_sleep_ends_it_with_cooperative_task_work)
+{
+    check_late_post(1);
+}
+
+Test(uring, a_wake_before_the_sleep_ends_it_with_cooperative_task_work_of_any_thread)
+{
+    check_late_post(2);
+}
+
+Test(uring, a_wake_before_the_sleep_ends_it_with_task_work_at_any_time)
+{
+    check_late_post(3);
+}
+
+Test(uring, a_wake_before_the_sleep_ends_it_with_no_flags_at_all)
+{
+    check_late_post(4);
 }

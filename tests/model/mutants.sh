@@ -33,6 +33,7 @@ declare -A sources=(
     [depot]="sched/stack.c sched/depot.c"
     [team]="$hosted"
     [cancel]="$hosted"
+    [home]="$hosted"
     [group]="$hosted runtime/group.c runtime/scope.c runtime/task.c runtime/tree.c"
 )
 
@@ -84,6 +85,10 @@ cancel: a plain store pokes|cancel|sched/cancel.c|s/\(void\)rdl_atomic_exchange_
 cancel: looks before it clears|cancel|sched/cancel.c|s/\(void\)rdl_atomic_exchange_acquire\(&self->stack->wait.poked, 0u\)/rdl_atomic_store_relaxed(\&self->stack->wait.poked, 0u)/
 cancel: the timer stays armed|cancel|sched/fiber.c|s/rdl_timer_disarm\(&home->timers, &fiber->timer\);//
 cancel: the operation stays|cancel|sched/fiber.c|s/if \(fiber->op\) \{/if (false) {/
+home: the winner asks the timer and the operation|home|sched/fiber.c|s/!fiber->homebound/!fiber->op \&\& !rdl_timer_armed(\&fiber->timer)/
+home: the winner asks, unwatched|home|sched/fiber.c|s/^static void route/static __attribute__((no_sanitize("thread"))) void route/;s/!fiber->homebound/!fiber->op \&\& !fiber->timer.link/
+home: a timer binds nobody|home|sched/fiber.c|s/self->homebound = self->op \|\| rdl_timer_armed\(&self->timer\)/self->homebound = self->op/
+home: an operation binds nobody|home|sched/fiber.c|s/self->homebound = self->op \|\| /self->homebound = /
 group: the last child tells nobody|group|runtime/group.c|s/^    if \(--g->live == 0\)$/    if (--g->live == 0 \&\& false)/
 group: a child is freed while it is looked at|group|runtime/group.c|s/while \(child->pins\)/while (false)/
 handoff: signals without looking|handoff|sched/handoff.c|s/if \(rdl_atomic_exchange_acq_rel\(&worker->signal, RDL_HANDOFF_SIGNALLED\) == RDL_HANDOFF_ASLEEP\)/if (rdl_atomic_exchange_acq_rel(\&worker->signal, RDL_HANDOFF_SIGNALLED) == RDL_HANDOFF_AWAKE)/

@@ -48,13 +48,13 @@ struct memory {
 
 static void called(void *arg)
 {
-    struct message *m = arg;
-    struct life *life = m->life;
+    struct message m = *(struct message *)arg; /* its poster's again when it is counted */
+    struct life *life = m.life;
 
     EXPECT(pthread_equal(pthread_self(), life->thread));
     EXPECT(raddle_running_loop() == life->loop);
     /* After what the same thread had posted before. */
-    EXPECT_EQ(rdl_atomic_fetch_add_relaxed(&life->calls_of[m->poster], 1ul), m->number);
+    EXPECT_EQ(rdl_atomic_fetch_add_acq_rel(&life->calls_of[m.poster], 1ul), m.number);
     rdl_atomic_fetch_add_acq_rel(&life->called, 1ul);
 }
 
@@ -81,12 +81,12 @@ static void *post(void *arg)
 {
     struct poster *p = arg;
     struct life *life = p->life;
-    static _Thread_local struct memory memory;
+    static _Thread_local struct memory memory; /* a message is used again when it is back */
     uint32_t random = 77 + p->number;
 
     while (!rdl_atomic_load_acquire(&life->stop_posting)) {
         /* No more in flight than there are messages. */
-        unsigned long back = rdl_atomic_load_relaxed(&life->calls_of[p->number]);
+        unsigned long back = rdl_atomic_load_acquire(&life->calls_of[p->number]);
         struct message *m = &memory.messages[p->posted % 4096];
         int rc;
 

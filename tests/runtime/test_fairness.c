@@ -4,6 +4,8 @@
  */
 #include "tests/support/fixture.h"
 
+#include <pthread.h>
+
 #include "runtime/loop.h"
 
 TestSuite(fairness, .timeout = 60);
@@ -132,59 +134,86 @@ RuntimeTest(fairness, beside_a_fork_join_pair_fresh_and_migratable_tasks_have_th
 }
 
 /*
- * More fresh tasks than a loop's own queue holds: the older half is in the injector of the team, while each loop
- * has a task that only gives way. Then the injector is all that is left, and must count as something to do.
+ * A migratable task that a foreign thread wakes comes through the team's injector. Each loop has a task that only
+ * gives way and nothing else: the injector counts as something to do, and they don't go on alone.
  */
-enum { CROWD = 600, YIELDS_MAX = 20000 };
+enum { WAKES = 30, YIELDS_MAX = 2000, YIELDS_ENOUGH = 10 * 1000 * 1000 };
 
-struct crowd {
-    rdl_atomic(unsigned) began, yielding, over;
-    unsigned long yields;
+struct injected {
+    struct rdl_ticket ticket;
+    rdl_atomic(unsigned) parks, wakes, yielding, over;
+    unsigned long worst;
 };
 
 static int gives_way(void *arg)
 {
-    struct crowd *crowd = arg;
+    struct injected *in = arg;
 
-    rdl_atomic_fetch_add_acq_rel(&crowd->yielding, 1u);
-    while (!rdl_atomic_load_acquire(&crowd->over))
+    rdl_atomic_fetch_add_acq_rel(&in->yielding, 1u);
+    while (!rdl_atomic_load_acquire(&in->over))
         EXPECT_EQ(raddle_yield(), 0);
     return 0;
 }
 
-static int joins_crowd(void *arg)
+static int waits_for_thread(void *arg)
 {
-    struct crowd *crowd = arg;
+    struct injected *in = arg;
 
-    rdl_atomic_fetch_add_relaxed(&crowd->began, 1u);
+    for (int i = 0; i < WAKES; i++) {
+        struct rdl_fiber *self = rdl_fiber_self();
+        in->ticket = rdl_fiber_arm(self, RDL_PARK_CANCELLABLE);
+        rdl_atomic_fetch_add_acq_rel(&in->parks, 1u);
+        EXPECT_EQ(rdl_fiber_park(self, RDL_PARK_CANCELLABLE, "a thread", 0), 1);
+        rdl_atomic_fetch_add_acq_rel(&in->wakes, 1u);
+    }
     return 0;
 }
 
-static int spawns_crowd(void *arg)
+static void *wakes_task(void *arg)
 {
-    struct crowd *crowd = arg;
+    struct injected *in = arg;
+
+    EXPECT(rdl_fiber_fire(in->ticket, 1));
+    return NULL;
+}
+
+/* Joins the thread before it gives way, so that what is counted begins when the task is in the injector. */
+static int counts_yields(void *arg)
+{
+    struct injected *in = arg;
     struct raddle_spawn_options there = {.loop = loop_of_team(1)};
+    struct raddle_spawn_options migratable = {.mobility = RADDLE_MIGRATABLE};
     struct raddle_group g;
+    raddle_task *task;
 
     EXPECT_EQ(raddle_group_open(&g, NULL), 0);
-    EXPECT_EQ(raddle_spawn(&g, NULL, gives_way, crowd, &there), 0);
-    test_await(&crowd->yielding, 1);
-    for (unsigned i = 0; i < CROWD; i++)
-        EXPECT_EQ(raddle_spawn(&g, NULL, joins_crowd, crowd, NULL), 0);
-    while (rdl_atomic_load_relaxed(&crowd->began) < CROWD && crowd->yields < YIELDS_MAX) {
-        EXPECT_EQ(raddle_yield(), 0);
-        crowd->yields++;
+    EXPECT_EQ(raddle_spawn(&g, NULL, gives_way, in, &there), 0);
+    test_await(&in->yielding, 1);
+    EXPECT_EQ(raddle_spawn(&g, &task, waits_for_thread, in, &migratable), 0);
+    for (unsigned i = 1; i <= WAKES; i++) {
+        unsigned long yields = 0;
+        pthread_t thread;
+
+        test_await(&in->parks, i);
+        test_let_park(task);
+        EXPECT_EQ(pthread_create(&thread, NULL, wakes_task, in), 0);
+        pthread_join(thread, NULL);
+        while (rdl_atomic_load_acquire(&in->wakes) < i && yields++ < YIELDS_ENOUGH)
+            EXPECT_EQ(raddle_yield(), 0);
+        if (yields > in->worst)
+            in->worst = yields;
     }
-    EXPECT_EQ(rdl_atomic_load_relaxed(&crowd->began), CROWD);
-    rdl_atomic_store_release(&crowd->over, 1u);
+    rdl_atomic_store_release(&in->over, 1u);
+    raddle_task_unref(task);
     return raddle_group_close(&g, 0);
 }
 
-RuntimeTest(fairness, what_overflowed_into_the_injector_runs_beside_tasks_that_only_give_way)
+RuntimeTest(fairness, who_is_woken_by_a_thread_runs_beside_tasks_that_only_give_way)
 {
-    struct crowd crowd = {.yields = 0};
+    struct injected in = {.worst = 0};
 
-    cr_assert_eq(test_run_on(LOOPS, spawns_crowd, &crowd), 0);
+    cr_assert_eq(test_run_on(LOOPS, counts_yields, &in), 0);
+    EXPECT_IN(in.worst, 0, YIELDS_MAX);
 }
 
 /*
@@ -227,52 +256,4 @@ static int counts_polls(void *arg)
 RuntimeTest(fairness, tasks_that_work_for_long_keep_the_driver_waiting_for_a_few_of_them_only)
 {
     cr_assert_eq(test_run_on(1, counts_polls, NULL), 0);
-}
-
-/* The same, told by a timer: how many turns the others have had when a sleep that was over at once ends. */
-enum { SLEEPS = 20 };
-
-struct sleeper {
-    unsigned long turns;
-    unsigned long worst;
-    bool over;
-};
-
-static int works_until_told(void *arg)
-{
-    struct sleeper *s = arg;
-
-    while (!s->over) {
-        test_burn(RADDLE_US(100));
-        s->turns++;
-        EXPECT_EQ(raddle_yield(), 0);
-    }
-    return 0;
-}
-
-static int sleeps_beside_work(void *arg)
-{
-    struct sleeper *s = arg;
-    struct raddle_group g;
-
-    EXPECT_EQ(raddle_group_open(&g, NULL), 0);
-    for (int i = 0; i < WORKERS; i++)
-        EXPECT_EQ(raddle_spawn(&g, NULL, works_until_told, s, NULL), 0);
-    for (int i = 0; i < SLEEPS; i++) {
-        unsigned long before = s->turns;
-        EXPECT_EQ(raddle_sleep(RADDLE_US(50)), 0);
-        if (s->turns - before > s->worst)
-            s->worst = s->turns - before;
-    }
-    s->over = true;
-    return raddle_group_close(&g, 0);
-}
-
-RuntimeTest(fairness, a_timer_waits_for_one_round_of_the_others_and_a_few_turns)
-{
-    struct sleeper s = {.worst = 0};
-
-    cr_assert_eq(test_run_on(1, sleeps_beside_work, &s), 0);
-    /* One round: who was woken goes to the end of the queue. */
-    EXPECT_IN(s.worst, 0, WORKERS + TURNS_PER_POLL_MAX + 1);
 }

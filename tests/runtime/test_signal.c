@@ -1,0 +1,201 @@
+/*
+ * tests/runtime/test_signal.c - what a run does with SIGINT and SIGPIPE.
+ */
+#define _GNU_SOURCE
+#include "tests/support/fixture.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+TestSuite(signal, .timeout = 30);
+
+enum { SHORT = 5 * 1000000 };
+
+/* In a child, which has its signals to itself. */
+
+static int in_child(int (*body)(void))
+{
+    int status = -1;
+    pid_t child = fork();
+
+    if (child == 0)
+        _exit(body() | (test_failures() ? 100 : 0));
+    cr_assert(child > 0);
+    cr_assert_eq(waitpid(child, &status, 0), child);
+    return status;
+}
+
+static int interrupted(void *arg)
+{
+    if (arg) {
+        EXPECT_EQ(kill(getpid(), SIGINT), 0);
+        test_burn(RADDLE_MS(20));
+        while (raddle_checkpoint() == 0)
+            test_burn(RADDLE_US(100));
+    } else {
+        EXPECT_EQ(raddle_run_in_executor(NULL, test_nothing, NULL, NULL), 0);
+        EXPECT_EQ(kill(getpid(), SIGINT), 0);
+        EXPECT_EQ(raddle_sleep(RADDLE_S(20)), -ECANCELED);
+    }
+    EXPECT_STR(raddle_cancel_reason(), "SIGINT");
+    /* It cleans up, as long as it likes. */
+    struct raddle_scope shield;
+    raddle_scope_enter(&shield, 0, RADDLE_SHIELD);
+    EXPECT_EQ(raddle_scope_leave(&shield, raddle_sleep(SHORT)), 0);
+    return -ECANCELED;
+}
+
+static int first_sigint(void)
+{
+    struct sigaction action;
+    int parked = test_run(interrupted, NULL);
+    int computing = test_run(interrupted, &parked);
+
+    EXPECT_EQ(sigaction(SIGINT, NULL, &action), 0);
+    EXPECT(action.sa_handler == SIG_DFL);
+    return parked == -ECANCELED && computing == -ECANCELED ? 0 : 1;
+}
+
+RuntimeTest(signal, the_first_sigint_cancels_the_main_task)
+{
+    int status = in_child(first_sigint);
+
+    cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %x", status);
+}
+
+static int twice(void *arg)
+{
+    int rc = interrupted(arg);
+
+    EXPECT_EQ(kill(getpid(), SIGINT), 0);
+    test_burn(RADDLE_S(5));
+    return rc;
+}
+
+static int second_sigint(void)
+{
+    return test_run(twice, NULL) ? 0 : 1;
+}
+
+RuntimeTest(signal, the_second_sigint_has_the_action_from_before)
+{
+    int status = in_child(second_sigint);
+
+    cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT, "status %x", status);
+}
+
+static volatile sig_atomic_t own_sigints;
+
+static void on_sigint(int number)
+{
+    (void)number;
+    own_sigints++;
+}
+
+static int own_handler_main(void *arg)
+{
+    (void)arg;
+    EXPECT_EQ(raise(SIGINT), 0);
+    EXPECT_EQ(raddle_sleep(RADDLE_MS(20)), 0);
+    return 5;
+}
+
+static int leaves_sigint(void)
+{
+    struct raddle_run_options o = {.loops = test_loops(), .flags = RADDLE_RUN_NO_SIGINT};
+
+    signal(SIGINT, on_sigint);
+    EXPECT_EQ(raddle_run(own_handler_main, NULL, &o), 5);
+    EXPECT_EQ(own_sigints, 1);
+    return 0;
+}
+
+RuntimeTest(signal, sigint_is_left_alone_if_so_asked)
+{
+    int status = in_child(leaves_sigint);
+
+    cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %x", status);
+}
+
+/* A Ctrl-C that comes while the threads are being made is not lost. */
+static void interrupts(const struct raddle_policy *policy, raddle_loop *loop)
+{
+    (void)policy;
+    if (raddle_loop_index(loop) == 0)
+        EXPECT_EQ(kill(getpid(), SIGINT), 0);
+}
+
+static int is_cancelled(void *arg)
+{
+    (void)arg;
+    return raddle_sleep(RADDLE_S(2));
+}
+
+static int early_sigint(void)
+{
+    struct raddle_policy policy = {.loop_started = interrupts};
+    struct raddle_run_options o = {.loops = 32, .policy = &policy};
+    int rc;
+
+    signal(SIGINT, on_sigint);
+    rc = raddle_run(is_cancelled, NULL, &o);
+    /* Either it was before the run took the signal, or it counts. */
+    return rc == -ECANCELED || own_sigints ? 0 : 1;
+}
+
+RuntimeTest(signal, an_early_sigint_is_not_lost)
+{
+    int status = in_child(early_sigint);
+
+    cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %x", status);
+}
+
+/* SIGPIPE */
+
+static int writes_to_nobody(void *arg)
+{
+    int fds[2];
+    ssize_t n;
+
+    (void)arg;
+    EXPECT_EQ(pipe(fds), 0);
+    close(fds[0]);
+    n = write(fds[1], "x", 1);
+    EXPECT(n == -1 && errno == EPIPE);
+    close(fds[1]);
+    return 0;
+}
+
+static int ignores_sigpipe(void)
+{
+    struct sigaction action;
+
+    EXPECT_EQ(test_run(writes_to_nobody, NULL), 0);
+    EXPECT_EQ(sigaction(SIGPIPE, NULL, &action), 0);
+    EXPECT(action.sa_handler == SIG_DFL);
+    return 0;
+}
+
+RuntimeTest(signal, sigpipe_is_ignored_during_a_run)
+{
+    int status = in_child(ignores_sigpipe);
+
+    cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %x", status);
+}
+
+static int leaves_sigpipe(void)
+{
+    struct raddle_run_options o = {.loops = test_loops(), .flags = RADDLE_RUN_SIGPIPE};
+
+    return raddle_run(writes_to_nobody, NULL, &o);
+}
+
+RuntimeTest(signal, sigpipe_is_left_alone_if_so_asked)
+{
+    int status = in_child(leaves_sigpipe);
+
+    cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGPIPE, "status %x", status);
+}
