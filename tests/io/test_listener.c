@@ -22,7 +22,7 @@ static const char *const FILE_NAME = PATH + 5;
 
 static int open_at(const char *address, unsigned sockets, struct rdl_listener **out)
 {
-    struct rdl_listener_options options = {.sockets = sockets, .backlog = 64};
+    struct rdl_listener_options options = {.sockets = sockets, .backlog = 256};
 
     return rdl_listener_open(address, &options, out);
 }
