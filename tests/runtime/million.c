@@ -130,7 +130,6 @@ int main(int argc, char **argv)
     before = memory();
     print("before", &before);
     EXPECT_EQ(test_run(all_and_idle, &after), 0);
-    rdl_stack_trim_all();
     ended = memory();
     print("after", &after);
     print("ended", &ended);

@@ -39,6 +39,7 @@ struct overflow {
 };
 
 static unsigned long tasks;
+static rdl_atomic(unsigned long) parked;
 static const struct overflow *the_case;
 
 static __attribute__((noinline)) int recurse(volatile char *above, int depth)
@@ -82,6 +83,7 @@ static int parks_deep(void *arg)
     volatile char frame[8 * 1024];
 
     frame[0] = 1;
+    rdl_atomic_fetch_add_relaxed(&parked, 1ul);
     return raddle_sleep_until(RADDLE_NEVER) + (arg ? frame[0] : 0);
 }
 
@@ -110,7 +112,8 @@ static int many(void *arg)
     EXPECT_EQ(raddle_group_open(&g, NULL), 0);
     for (unsigned long i = 0; i < tasks; i++)
         EXPECT_EQ(raddle_spawn(&g, NULL, parks_deep, NULL, NULL), 0);
-    EXPECT_EQ(raddle_sleep(RADDLE_MS(20)), 0);
+    while (rdl_atomic_load_relaxed(&parked) < tasks)
+        EXPECT_EQ(raddle_sleep(RADDLE_MS(1)), 0);
     for (int i = 0; i < (the_case->where == SECOND_LOOP ? 2 : 1); i++)
         EXPECT_EQ(raddle_spawn(&g, NULL, goes_there, NULL, &o), 0);
     return raddle_group_close(&g, 0);
@@ -188,7 +191,6 @@ int main(int argc, char **argv)
         {"a frame of 90 KiB on the second loop", has_large_frame, SECOND_LOOP, 0, ": 64 KiB,"},
         {"a frame of 90 KiB on a small stack", has_large_frame, FIRST_LOOP, 16384, ": 16 KiB,"},
     };
-
     unsigned long only;
 
     tasks = test_argument(argc, argv, "--tasks", 1000);
