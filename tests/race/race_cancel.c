@@ -332,7 +332,7 @@ int main(int argc, char **argv)
     struct test_footprint before;
     pthread_t thread;
 
-    rounds = test_argument(argc, argv, "--rounds", 20000);
+    rounds = test_argument(argc, argv, "--rounds", test_slowness() > 1 ? 5000 : 20000);
     if (test_run_on(1, test_nothing, NULL) != 0)
         return 1;
     before = test_footprint();

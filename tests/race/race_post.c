@@ -178,7 +178,7 @@ static void *owner(void *arg)
 int main(int argc, char **argv)
 {
     unsigned long owners = test_argument(argc, argv, "--loops", test_loops());
-    unsigned long rounds = test_argument(argc, argv, "--rounds", 20);
+    unsigned long rounds = test_argument(argc, argv, "--rounds", test_slowness() > 1 ? 6 : 20);
     static struct life lives[OWNERS_MAX];
     unsigned long accepted = 0, refused = 0, tasks = 0;
     struct test_footprint before;
