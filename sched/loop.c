@@ -687,9 +687,11 @@ int rdl_loop_run(struct rdl_loop *loop)
         /* acquire: who stopped us has counted itself among the posters before. */
         if (rdl_atomic_load_acquire(&loop->stop_asked)) {
             rdl_atomic_store_relaxed(&loop->stop_asked, false);
-            drain_inbox(loop); /* what the stopper had posted before runs before */
-            loop->stopping = true;
-            loop->stop_at = loop->pushed;
+            if (!loop->stopping) { /* a second stop doesn't put the first one off */
+                drain_inbox(loop); /* what the stopper had posted before runs before */
+                loop->stopping = true;
+                loop->stop_at = loop->pushed;
+            }
         }
         if (loop->stopping && loop->popped >= loop->stop_at && !loop->callback)
             break;

@@ -100,7 +100,8 @@ RADDLE_API RADDLE_NODISCARD int raddle_loop_run_forever(raddle_loop *loop);
 /**
  * Makes raddle_loop_run_forever() return after the turn it is in, or after the first turn of the
  * next call when it isn't running. raddle_loop_run_until_complete() is not ended by it, and uses it
- * up. A loop of raddle_run() is not stopped by it: its main task's end is.
+ * up. A loop of raddle_run() is not stopped by it: its main task's end is. While the loop comes to
+ * its end because of one stop, another is used up too and doesn't put it off.
  *
  * Context   Any thread, while the loop exists.
  * Cancel    No cancellation point.

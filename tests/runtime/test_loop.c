@@ -231,6 +231,33 @@ RuntimeTest(loop, a_stop_before_the_run_leaves_it_one_turn)
     cr_assert_eq(raddle_loop_close(log.loop), 0);
 }
 
+static void posts_itself_and_stops(void *arg)
+{
+    struct entry *e = arg;
+
+    note(e->log, e->number);
+    if (e->log->count < 10) {
+        int rc = raddle_call_soon(e->log->loop, posts_itself_and_stops, e);
+        EXPECT(rc == 0 || rc == RADDLE_ESHUTDOWN);
+    }
+    raddle_loop_stop(e->log->loop);
+}
+
+/* Before, each stop made the end wait for all that had been posted by then. */
+RuntimeTest(loop, another_stop_does_not_put_the_first_one_off)
+{
+    struct log log = {.loop = new_loop()};
+    struct entry e = {&log, 1};
+
+    raddle_loop_stop(log.loop);
+    cr_assert_eq(raddle_call_soon(log.loop, posts_itself_and_stops, &e), 0);
+    cr_assert_eq(raddle_loop_run_forever(log.loop), 0);
+    EXPECT_LOG(&log, 1);
+    cr_assert_eq(raddle_loop_run_forever(log.loop), 0);
+    EXPECT_LOG(&log, 1, 1, 1); /* what the stopper had posted before its stop is in that turn */
+    cr_assert_eq(raddle_loop_close(log.loop), 0);
+}
+
 static int stops_and_goes_on(void *arg)
 {
     raddle_loop_stop(arg);

@@ -84,10 +84,12 @@ RuntimeTest(time, a_point_in_the_past_gives_way_once)
     cr_assert_eq(test_run(in_the_past, NULL), 0);
 }
 
+enum { SLEEPERS_MAX = 64 };
+
 /* The order of events, on one loop. */
 struct order {
-    int seen[64];
-    unsigned count;
+    int seen[SLEEPERS_MAX];
+    unsigned count, asleep;
 };
 
 struct sleeper {
@@ -99,26 +101,53 @@ struct sleeper {
 static int sleeper(void *arg)
 {
     struct sleeper *s = arg;
-    int rc = raddle_sleep_until(s->when);
+    int rc;
 
+    s->order->asleep++;
+    rc = raddle_sleep_until(s->when);
     s->order->seen[s->order->count++] = s->number;
     return rc;
 }
 
+/* Sets s[i].when, given the earliest of all. */
+typedef void set_deadlines_fn(struct sleeper *s, unsigned count, raddle_time first);
+
+/* Lets count tasks sleep, on one loop. A machine that was busy elsewhere until the first deadline had
+ * passed gets more time. */
+static void sleep_all(struct order *order, unsigned count, set_deadlines_fn *set_deadlines)
+{
+    struct sleeper s[SLEEPERS_MAX];
+    bool in_time = false;
+
+    for (int64_t lead = RADDLE_MS(5); !in_time; lead *= 2) {
+        raddle_time first = raddle_in(lead);
+        struct raddle_group g;
+
+        *order = (struct order){.count = 0};
+        set_deadlines(s, count, first);
+        EXPECT_EQ(raddle_group_open(&g, NULL), 0);
+        for (unsigned i = 0; i < count; i++) {
+            s[i].order = order;
+            EXPECT_EQ(raddle_spawn(&g, NULL, sleeper, &s[i], NULL), 0);
+        }
+        while (order->asleep < count)
+            EXPECT_EQ(raddle_yield(), 0);
+        in_time = raddle_now() < first;
+        EXPECT_EQ(raddle_group_close(&g, 0), 0);
+    }
+}
+
+/* Two deadlines, interleaved; the second group of them is due later. */
+static void two_deadlines(struct sleeper *s, unsigned count, raddle_time first)
+{
+    for (unsigned i = 0; i < count; i++)
+        s[i] = (struct sleeper){.when = first + (i & 1 ? 1000 : 0), .number = (int)i};
+}
+
 static int equal_deadlines(void *arg)
 {
-    enum { EACH = 12 };
-    raddle_time when = raddle_in(RADDLE_MS(20));
-    struct sleeper s[2 * EACH];
-    struct raddle_group g;
-
-    EXPECT_EQ(raddle_group_open(&g, NULL), 0);
-    /* Two deadlines, interleaved; the second group of them is due later. */
-    for (int i = 0; i < 2 * EACH; i++) {
-        s[i] = (struct sleeper){.order = arg, .when = when + (i & 1 ? 1000 : 0), .number = i};
-        EXPECT_EQ(raddle_spawn(&g, NULL, sleeper, &s[i], NULL), 0);
-    }
-    return raddle_group_close(&g, 0);
+    sleep_all(arg, 24, two_deadlines);
+    return 0;
 }
 
 RuntimeTest(time, equal_deadlines_end_in_the_order_in_which_they_were_set)
@@ -131,21 +160,19 @@ RuntimeTest(time, equal_deadlines_end_in_the_order_in_which_they_were_set)
         cr_assert_eq(order.seen[i], i < 12 ? 2 * i : 2 * (i - 12) + 1);
 }
 
+/* The i-th task to sleep is the number-th to wake. */
+static void shuffled_deadlines(struct sleeper *s, unsigned count, raddle_time first)
+{
+    for (unsigned i = 0; i < count; i++) {
+        unsigned number = i * 37 % count;
+        s[i] = (struct sleeper){.when = first + RADDLE_US(300) * number, .number = (int)number};
+    }
+}
+
 static int random_deadlines(void *arg)
 {
-    enum { COUNT = 60 };
-    raddle_time start = raddle_in(RADDLE_MS(5));
-    struct sleeper s[COUNT];
-    struct raddle_group g;
-
-    EXPECT_EQ(raddle_group_open(&g, NULL), 0);
-    for (int i = 0; i < COUNT; i++) {
-        int number = (i * 37) % COUNT;
-        s[i] = (struct sleeper){
-            .order = arg, .when = start + RADDLE_US(300) * number, .number = number};
-        EXPECT_EQ(raddle_spawn(&g, NULL, sleeper, &s[i], NULL), 0);
-    }
-    return raddle_group_close(&g, 0);
+    sleep_all(arg, 60, shuffled_deadlines);
+    return 0;
 }
 
 RuntimeTest(time, deadlines_end_in_their_order)
