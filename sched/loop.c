@@ -36,6 +36,8 @@ enum {
     EVERY_INJECTED = 61,
     INJECTED_BATCH = 32,
     TIMERS_PER_TURN = 1024,
+    FRAME_LINES = 6, /* prefetched of a fiber that runs next */
+    BLOCK_LINES = 5,
 };
 
 /* The only thread-local of the library. Set at the entry of rdl_loop_run(), and for no other
@@ -561,17 +563,18 @@ bool rdl_loop_slice_over(struct rdl_loop *loop, int cost)
 /* Switching. */
 
 /*
- * With many tasks a switch is a handful of cache misses, not an instruction count: the next one's are
- * begun while this one runs.
+ * With many tasks a switch is a handful of cache misses, not an instruction count: the next one's are begun
+ * while this one runs. They are those of its control block and of the frames below it, in which it waits.
+ *
+ * Tried: the control block of the second next instead, and what it says of the next one's stack. With 1,000
+ * tasks that made a yield slower (57 ns; 51 with four lines of the next one, 42 with all of these).
  */
 static void prefetch(const struct rdl_runnable *r)
 {
     const char *block = (const char *)r;
 
-    __builtin_prefetch(block - 64, 1);
-    __builtin_prefetch(block, 1);
-    __builtin_prefetch(block + 64, 1);
-    __builtin_prefetch(block + 128, 1);
+    for (int line = -FRAME_LINES; line < BLOCK_LINES; line++)
+        __builtin_prefetch(block + 64 * line, 1);
 }
 
 static void enter(struct rdl_loop *loop, struct rdl_fiber *fiber)
