@@ -4,14 +4,14 @@
  * TCP. Each loop has a socket of its own (SO_REUSEPORT), so that the kernel spreads connections
  * evenly and they stay where they were accepted. But with SO_REUSEPORT a second server of the same
  * user would bind happily, and take half of the connections of the first: a port in use has to be
- * an error. So the first socket is bound without it, which fails if anybody has the port, and gets
- * SO_REUSEPORT after that (the kernel looks at the option at each later bind, and when it builds
- * the group at listen). It is the first loop's socket, not a probe that would be closed: the port
- * is never free in between, and port 0 is chosen once. A later process of the same user that asks
- * for SO_REUSEPORT can still join: that is what the option is for, and other users can't.
+ * an error. So the first socket is bound and listens without it, one of which fails if anybody has the
+ * port, and gets SO_REUSEPORT after that (the kernel looks at the option at each later bind, and makes
+ * the group when the second socket listens). It is the first loop's socket, not a probe that would be
+ * closed: the port is never free in between, and port 0 is chosen once. A later process of the same user
+ * that asks for SO_REUSEPORT can still join: that is what the option is for, and other users can't.
  *
- * SO_REUSEADDR lets a server restart while connections of its predecessor linger in TIME_WAIT; on
- * Linux it doesn't let two listen.
+ * SO_REUSEADDR lets a server restart while connections of its predecessor linger in TIME_WAIT. On Linux
+ * it lets two bind, but not two listen: of servers that start at the same instant, one can.
  *
  * Unix. One socket: there is nothing to spread them. A path that a dead server has left behind is
  * taken over, after a connect to it was refused; a path that isn't a socket, or where somebody
@@ -38,6 +38,7 @@
 enum {
     DEFAULT_BACKLOG = 4096,
     MAX_SOCKETS = 1024,
+    PORT_TRIES = 16,
 };
 
 struct rdl_listener {
@@ -80,15 +81,35 @@ static int bind_tcp(const struct rdl_address *address, bool shared)
     return fd;
 }
 
+/* The first socket, which has the port from here on. A descriptor or -errno. */
+static int claim_port(const struct rdl_address *address, int backlog)
+{
+    int fd, rc = -EADDRINUSE;
+
+    /* A port that the kernel chose may be that of a socket which is bound and doesn't listen yet. */
+    for (int i = 0; rc == -EADDRINUSE && i < PORT_TRIES; i++) {
+        fd = bind_tcp(address, false);
+        if (fd < 0)
+            return fd;
+        rc = rdl_sys_listen(fd, backlog);
+        if (rc == 0)
+            return fd;
+        (void)rdl_sys_close(fd);
+        if (rdl_address_port(address))
+            break;
+    }
+    return rc;
+}
+
 static int open_tcp(struct rdl_listener *l, unsigned sockets)
 {
     socklen_t length = sizeof(l->address.at);
-    int fd = bind_tcp(&l->address, false);
+    int fd = claim_port(&l->address, l->backlog);
     int rc;
 
     if (l->address.everywhere && (fd == -EAFNOSUPPORT || fd == -EADDRNOTAVAIL)) {
         rdl_address_narrow(&l->address);
-        fd = bind_tcp(&l->address, false);
+        fd = claim_port(&l->address, l->backlog);
     }
     if (fd < 0)
         return fd;
@@ -99,9 +120,9 @@ static int open_tcp(struct rdl_listener *l, unsigned sockets)
     while (rc == 0 && l->count < sockets) {
         fd = bind_tcp(&l->address, true);
         if (fd < 0)
-            rc = fd;
-        else
-            l->fds[l->count++] = fd;
+            return fd;
+        l->fds[l->count++] = fd;
+        rc = rdl_sys_listen(fd, l->backlog);
     }
     return rc;
 }
@@ -142,7 +163,7 @@ static int open_unix(struct rdl_listener *l)
         l->device = file.st_dev;
         l->inode = file.st_ino;
     }
-    return rc;
+    return rc == 0 ? rdl_sys_listen(fd, l->backlog) : rc;
 }
 
 static void remove_path(struct rdl_listener *l)
@@ -173,10 +194,8 @@ int rdl_listener_open(const char *text, const struct rdl_listener_options *optio
     if (!l)
         return -ENOMEM;
     l->address = address;
-    rc = address.at.any.sa_family == AF_UNIX ? open_unix(l) : open_tcp(l, sockets);
     l->backlog = backlog;
-    for (unsigned i = 0; i < l->count && rc == 0; i++)
-        rc = rdl_sys_listen(l->fds[i], backlog);
+    rc = address.at.any.sa_family == AF_UNIX ? open_unix(l) : open_tcp(l, sockets);
     if (rc < 0)
         goto close_sockets;
     for (unsigned i = 0; i < l->count; i++)

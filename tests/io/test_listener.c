@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -67,6 +68,60 @@ Test(listener, port_0_is_chosen_once_for_all_sockets)
     cr_assert_eq(rdl_address_parse(rdl_listener_address(l), &address), 0);
     cr_assert_gt(rdl_address_port(&address), 0);
     rdl_listener_close(l);
+}
+
+/* Several open the same port at the same instant. */
+struct rivals {
+    pthread_barrier_t start;
+    const char *address;
+};
+
+static void *open_as_rival(void *arg)
+{
+    struct rivals *rivals = arg;
+    struct rdl_listener *l = NULL;
+    int rc;
+
+    pthread_barrier_wait(&rivals->start);
+    rc = open_at(rivals->address, 2, &l);
+    cr_expect(rc == 0 || rc == -EADDRINUSE);
+    return l;
+}
+
+/* Before, both had bound when the first of them listened, and each got SO_REUSEPORT. */
+Test(listener, of_servers_that_start_at_once_one_gets_the_port)
+{
+    enum { RIVALS = 2, ROUNDS = 1000 };
+    struct rivals rivals;
+    struct rdl_listener *l;
+    char address[RDL_ADDRESS_TEXT];
+    unsigned before = count_descriptors();
+
+    /* Free again, and nobody else's: tests run beside each other. */
+    (void)snprintf(address, sizeof(address), "tcp:127.%u.%u.1:0", (unsigned)getpid() >> 8 & 0xff,
+                   (unsigned)getpid() & 0xff);
+    cr_assert_eq(open_at(address, 1, &l), 0);
+    strcpy(address, rdl_listener_address(l));
+    rdl_listener_close(l);
+    rivals.address = address;
+    pthread_barrier_init(&rivals.start, NULL, RIVALS);
+    for (int round = 0; round < ROUNDS; round++) {
+        pthread_t threads[RIVALS];
+        void *listeners[RIVALS];
+        int winners = 0;
+
+        for (int i = 0; i < RIVALS; i++)
+            cr_assert_eq(pthread_create(&threads[i], NULL, open_as_rival, &rivals), 0);
+        for (int i = 0; i < RIVALS; i++)
+            pthread_join(threads[i], &listeners[i]);
+        for (int i = 0; i < RIVALS; i++) {
+            winners += listeners[i] != NULL;
+            rdl_listener_close(listeners[i]);
+        }
+        cr_assert_eq(winners, 1, "round %d: %d got it", round, winners);
+    }
+    pthread_barrier_destroy(&rivals.start);
+    cr_expect_eq(count_descriptors(), before);
 }
 
 Test(listener, a_port_in_use_is_an_error_also_beside_another_of_our_own)
