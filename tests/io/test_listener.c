@@ -18,8 +18,28 @@
 
 TestSuite(listener, .timeout = 30);
 
-static const char PATH[] = "unix:/tmp/raddle-test-listener.sock";
-static const char *const FILE_NAME = PATH + 5;
+/* Addresses that are this process's own, as tests run beside each other. */
+
+static const char *own_path(void)
+{
+    static char text[64];
+
+    (void)snprintf(text, sizeof(text), "unix:/tmp/raddle-test-%d.sock", (int)getpid());
+    return text;
+}
+
+static const char *own_file(void)
+{
+    return own_path() + strlen("unix:");
+}
+
+static const char *own_name(void)
+{
+    static char text[64];
+
+    (void)snprintf(text, sizeof(text), "unix:@raddle-test-%d", (int)getpid());
+    return text;
+}
 
 static int open_at(const char *address, unsigned sockets, struct rdl_listener **out)
 {
@@ -225,15 +245,15 @@ Test(listener, a_unix_socket_comes_and_goes_with_its_file)
     struct stat file;
     int fd;
 
-    unlink(FILE_NAME);
-    cr_assert_eq(open_at(PATH, 4, &l), 0);
+    unlink(own_file());
+    cr_assert_eq(open_at(own_path(), 4, &l), 0);
     cr_assert_eq(rdl_listener_sockets(l), 1);
-    cr_assert_str_eq(rdl_listener_address(l), PATH);
-    cr_assert_geq(fd = dial(PATH), 0);
+    cr_assert_str_eq(rdl_listener_address(l), own_path());
+    cr_assert_geq(fd = dial(own_path()), 0);
     close(fd);
-    cr_assert_eq(open_at(PATH, 1, &second), -EADDRINUSE);
+    cr_assert_eq(open_at(own_path(), 1, &second), -EADDRINUSE);
     rdl_listener_close(l);
-    cr_assert_eq(lstat(FILE_NAME, &file), -1);
+    cr_assert_eq(lstat(own_file(), &file), -1);
 }
 
 Test(listener, a_dead_servers_file_is_taken_over_and_nothing_else)
@@ -243,26 +263,26 @@ Test(listener, a_dead_servers_file_is_taken_over_and_nothing_else)
     struct stat file;
     int fd;
 
-    unlink(FILE_NAME);
-    cr_assert_eq(rdl_address_parse(PATH, &address), 0);
+    unlink(own_file());
+    cr_assert_eq(rdl_address_parse(own_path(), &address), 0);
     fd = socket(AF_UNIX, SOCK_STREAM, 0);
     cr_assert_eq(bind(fd, &address.at.any, address.length), 0);
     close(fd);
-    cr_assert_eq(open_at(PATH, 1, &l), 0);
+    cr_assert_eq(open_at(own_path(), 1, &l), 0);
 
     /* Replaced by somebody else's meanwhile: theirs stays. */
-    unlink(FILE_NAME);
-    fd = open(FILE_NAME, O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
+    unlink(own_file());
+    fd = open(own_file(), O_CREAT | O_EXCL | O_WRONLY | O_CLOEXEC, 0600);
     cr_assert_geq(fd, 0);
     close(fd);
     rdl_listener_close(l);
-    cr_assert_eq(lstat(FILE_NAME, &file), 0);
+    cr_assert_eq(lstat(own_file(), &file), 0);
 
     /* No socket: not ours to remove. */
-    cr_assert_eq(open_at(PATH, 1, &l), -EADDRINUSE);
-    cr_assert_eq(lstat(FILE_NAME, &file), 0);
+    cr_assert_eq(open_at(own_path(), 1, &l), -EADDRINUSE);
+    cr_assert_eq(lstat(own_file(), &file), 0);
     cr_assert(S_ISREG(file.st_mode));
-    unlink(FILE_NAME);
+    unlink(own_file());
 }
 
 Test(listener, an_abstract_name_needs_no_file)
@@ -270,12 +290,12 @@ Test(listener, an_abstract_name_needs_no_file)
     struct rdl_listener *l, *second;
     int fd;
 
-    cr_assert_eq(open_at("unix:@raddle-test", 1, &l), 0);
-    cr_assert_eq(open_at("unix:@raddle-test", 1, &second), -EADDRINUSE);
-    cr_assert_geq(fd = dial("unix:@raddle-test"), 0);
+    cr_assert_eq(open_at(own_name(), 1, &l), 0);
+    cr_assert_eq(open_at(own_name(), 1, &second), -EADDRINUSE);
+    cr_assert_geq(fd = dial(own_name()), 0);
     close(fd);
     rdl_listener_close(l);
-    cr_assert_eq(dial("unix:@raddle-test"), -ECONNREFUSED);
+    cr_assert_eq(dial(own_name()), -ECONNREFUSED);
 }
 
 /* Every call that opening takes fails once. */
@@ -289,7 +309,7 @@ static int fail_one(enum rdl_sys_call call, size_t *length)
 
 Test(listener, one_that_cannot_be_opened_leaves_nothing)
 {
-    static const char *const addresses[] = {"tcp:127.0.0.1:0", "tcp:*:0", "unix:@raddle-test"};
+    const char *const addresses[] = {"tcp:127.0.0.1:0", "tcp:*:0", own_name()};
 
     for (size_t i = 0; i < 3; i++) {
         int rc = -1;
@@ -457,7 +477,7 @@ static int stop_under_acceptors(void *arg)
     struct scene *s = arg;
     struct raddle_group group;
     struct raddle_spawn_options pinned = {.mobility = RADDLE_PINNED};
-    int rc = open_at("unix:@raddle-test-stop", 1, &s->l);
+    int rc = open_at(own_name(), 1, &s->l);
 
     if (rc == 0)
         rc = raddle_group_open(&group, NULL);
