@@ -1,12 +1,14 @@
 """raddle-gdb.py - gdb commands that look at parked coroutines.
 
     (gdb) source tools/raddle-gdb.py
+    (gdb) raddle tasks                  every task: where it was spawned, what it waits for
+    (gdb) raddle tasks NAME             with the frames of those whose name begins so
     (gdb) raddle frames ADDRESS         ADDRESS is of a struct rdl_coroutine
 
 Nothing is written to the process, so core files work as well: an unwinder of our own tells gdb that the
 frame below the innermost one is where the coroutine was parked, and the rest is the usual unwinding.
-The program needs debugging information for struct rdl_coroutine only for `raddle frames EXPRESSION`;
-ADDRESS alone works without, since sp is its first member.
+`raddle tasks` needs raddle's own debugging information (a build with -g). `raddle frames` needs it for
+an EXPRESSION only; ADDRESS alone works without, since sp is its first member.
 """
 
 import gdb
@@ -124,5 +126,96 @@ class RaddleFrames(gdb.Command):
         print_frames(int(gdb.parse_and_eval(argument).cast(gdb.lookup_type("unsigned long"))))
 
 
+STACKS_OF_SLAB = 64
+MOBILITY = ("?", "fresh", "migratable", "pinned")
+
+
+def static_of(file, name):
+    """The value of a file's static variable."""
+    for candidate in gdb.lookup_static_symbols(name):
+        if candidate.symtab.filename.endswith(file):
+            return candidate.value()
+    raise gdb.GdbError("raddle: no debugging information of raddle's in this program (%s)" % file)
+
+
+def records():
+    """Every struct rdl_stack of a mapped slab: see sched/slab.c."""
+    tables = static_of("sched/slab.c", "tables")
+    for t in range(int(static_of("sched/slab.c", "tables_used"))):
+        memory = tables[t]["memory"]
+        if not int(memory):
+            continue
+        table = memory.dereference()
+        for s in range(int(tables[t]["used"])):
+            slab = table["slabs"][s]
+            for i in range(int(slab["count"]) if int(slab["base"]) else 0):
+                yield table["records"][s][i]
+
+
+def running_fibers():
+    """What the loops run at this moment: address of the fiber -> index of the loop."""
+    found = {}
+    loop = static_of("runtime/loop.c", "registry")
+    while int(loop):
+        current = int(loop["base"]["current"])
+        if current:
+            found[current] = int(loop["base"]["index"])
+        loop = loop["next"]
+    return found
+
+
+def text_of(pointer):
+    return pointer.string(errors="replace") if int(pointer) else ""
+
+
+def describe(task, running):
+    """One line about a struct rdl_task."""
+    fiber = task["fiber"]
+    line = '%#x "%s" [%s]' % (
+        int(task.address),
+        text_of(task["name"]),
+        MOBILITY[int(fiber["mobility"]) & 3],
+    )
+    if int(fiber.address) in running:
+        line += " runs on loop %d" % running[int(fiber.address)]
+    elif int(fiber["waiting_for"]):
+        line += " waits for %s" % text_of(fiber["waiting_for"])
+        waiting_object = int(fiber["waiting_object"])  # of an operation: the descriptor
+        if waiting_object:
+            line += ("(%d)" if waiting_object < 1 << 20 else "(%#x)") % waiting_object
+        line += " on loop %d" % int(fiber["home"]["index"])
+    else:
+        line += " is runnable" if int(fiber["started"]) else " has not started"
+    site = task["site"]
+    if int(site) and int(site["line"]):
+        line += ", spawned at %s:%d" % (text_of(site["file"]), int(site["line"]))
+    return line
+
+
+class RaddleTasks(gdb.Command):
+    """raddle tasks [NAME]: all tasks; with NAME, the frames of those whose name begins so."""
+
+    def __init__(self):
+        super().__init__("raddle tasks", gdb.COMMAND_STATUS)
+
+    def invoke(self, argument, from_tty):
+        running = running_fibers()
+        kind = gdb.lookup_type("struct rdl_task").pointer()
+        count = 0
+        for record in records():
+            if not int(record["owner"]):
+                continue
+            task = record["owner"].cast(kind).dereference()
+            named = bool(argument) and text_of(task["name"]).startswith(argument)
+            if argument and not named:
+                continue
+            print(describe(task, running))
+            count += 1
+            if named and int(task.address) not in running:
+                print_frames(int(task["fiber"]["co"].address))
+        print("%d tasks" % count)
+
+
 Raddle()
 RaddleFrames()
+RaddleTasks()
