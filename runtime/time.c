@@ -72,8 +72,9 @@ int raddle_sleep_until(raddle_time when)
         (void)rdl_fiber_arm(self, RDL_PARK_CANCELLABLE);
         (void)rdl_fiber_park(self, RDL_PARK_CANCELLABLE, "a point in time", (uint64_t)when);
         self->nearest_ns = nearest;
-        /* The loop's clock is what the timer fired by: never early. */
-        if (rdl_loop_now(rdl_loop_current()) >= when)
+        /* The loop's clock is what the timer fired by: never early. A migratable task may be on another loop
+         * by now, which has not looked at the clock since. */
+        if (rdl_loop_now(rdl_loop_current()) >= when || rdl_loop_look(rdl_loop_current()) >= when)
             return 0;
     }
 }
