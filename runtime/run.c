@@ -14,6 +14,7 @@
 #include <raddle/executor.h>
 #include <raddle/run.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "runtime/cpus.h"
@@ -208,14 +209,40 @@ static int run_team(struct run *run, const struct raddle_run_options *options)
     return rc;
 }
 
+/* What RADDLE_DEBUG adds to the flags, or -EINVAL. */
+static int debug_flags(void)
+{
+    static const struct {
+        const char *word;
+        int flag;
+    } known[] = {{"move", RADDLE_RUN_MOVE}};
+    const char *text = getenv("RADDLE_DEBUG");
+    int flags = 0;
+
+    for (const char *next; text && *text; text = next) {
+        size_t length = strcspn(text, ","), i, count = sizeof(known) / sizeof(known[0]);
+
+        for (i = 0; i < count; i++)
+            if (strlen(known[i].word) == length && strncmp(known[i].word, text, length) == 0)
+                break;
+        if (i == count || (text[length] && !text[length + 1])) {
+            rdl_report("RADDLE_DEBUG: \"%s\" is no list of words of: move", text);
+            return -EINVAL;
+        }
+        flags |= known[i].flag;
+        next = text + length + (text[length] == ',');
+    }
+    return flags;
+}
+
 static int check_options(const struct raddle_run_options *options)
 {
     for (unsigned i = 0; i < 4; i++)
         if (options->reserved[i])
             return -EINVAL;
     if (options->loops > MAX_LOOPS || (unsigned)options->mobility > RADDLE_PINNED ||
-        options->flags &
-            ~(unsigned)(RADDLE_RUN_NO_SIGINT | RADDLE_RUN_SIGQUIT | RADDLE_RUN_SIGPIPE) ||
+        options->flags & ~(unsigned)(RADDLE_RUN_NO_SIGINT | RADDLE_RUN_SIGQUIT |
+                                     RADDLE_RUN_SIGPIPE | RADDLE_RUN_MOVE) ||
         options->slow_ns < 0)
         return -EINVAL;
     return 0;
@@ -231,7 +258,7 @@ int raddle_run(raddle_task_fn *main_fn, void *arg, const struct raddle_run_optio
     struct sigaction old_sigpipe;
     bool ignoring;
     unsigned count;
-    int rc = -ENOMEM;
+    int rc = -ENOMEM, debug;
 
     if (!options)
         options = &defaults;
@@ -239,6 +266,10 @@ int raddle_run(raddle_task_fn *main_fn, void *arg, const struct raddle_run_optio
         return -EINVAL;
     if (rdl_loop_current())
         return -EBUSY;
+    debug = debug_flags();
+    if (debug < 0)
+        return debug;
+    run.team.moves = ((unsigned)debug | options->flags) & RADDLE_RUN_MOVE;
     count = options->loops ? options->loops : rdl_cpus_allowed();
     run.team.count = count < MAX_LOOPS ? count : MAX_LOOPS;
     run.loops = rdl_sys_calloc(count, sizeof(*run.loops));

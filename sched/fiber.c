@@ -242,7 +242,7 @@ void rdl_fiber_yield(struct rdl_fiber *self)
 {
     struct rdl_loop *loop = rdl_loop_current();
 
-    if (!rdl_loop_busy(loop) && !rdl_loop_slice_over(loop, 1))
+    if (!rdl_loop_busy(loop) && !rdl_loop_slice_over(loop, 1) && !rdl_loop_moves(loop, self))
         return;
     int saved = errno_read();
     rdl_loop_leave(loop, self, RDL_LEAVE_YIELD);

@@ -48,6 +48,7 @@ struct rdl_fiber {
     bool homebound; /* this wait armed a timer or handed an operation over: home finishes it */
     bool finishing; /* fired; becomes runnable when op completes */
     bool moving;    /* on its way to another loop's inbox */
+    bool sent;      /* the same, by the debug mode that moves what may move */
     bool held_poke; /* a poke from before a shielded park, to be looked at after it */
     bool quiet;     /* started by a loop for itself: no other is woken for it */
 

@@ -217,6 +217,25 @@ bool rdl_loop_busy(const struct rdl_loop *loop)
            rdl_deque_count(&loop->fresh) || (loop->team && rdl_inject_count(&loop->team->inject));
 }
 
+/*
+ * The debug mode that moves what may move. The fiber goes to the inbox of the loop after the one that it ran
+ * on, and from there to where thieves can't see it: it does run there. False: that loop is closed.
+ */
+static bool send_on(struct rdl_team *team, struct rdl_loop *from, struct rdl_fiber *fiber)
+{
+    struct rdl_loop *to = team->loops[(fiber->home->index + 1) % team->count];
+
+    if (to == from) { /* which woke it from where it slept */
+        push_local(from, &fiber->run);
+        return true;
+    }
+    fiber->sent = true;
+    if (rdl_loop_post(to, &fiber->run))
+        return true;
+    fiber->sent = false;
+    return false;
+}
+
 void rdl_loop_enqueue(struct rdl_loop *loop, struct rdl_runnable *r)
 {
     struct rdl_fiber *fiber = fiber_of(r);
@@ -225,6 +244,9 @@ void rdl_loop_enqueue(struct rdl_loop *loop, struct rdl_runnable *r)
         push_local(loop, r);
         return;
     }
+    if (__builtin_expect(loop->team->moves, 0) && fiber->started &&
+        send_on(loop->team, loop, fiber))
+        return;
     push_shared(loop, &loop->ready, r);
     if (!loop->polling) /* after a poll, one call for all of them */
         team_call(loop->team);
@@ -236,7 +258,8 @@ void rdl_loop_woken(struct rdl_loop *loop, struct rdl_fiber *fiber)
 
     /* Woken by a fiber that will soon park, most likely to answer it: it runs next, while the data
      * is warm. Completions and timers wake in the order of their events. */
-    if (loop->team && fiber->started && rdl_atomic_load_relaxed(&loop->current)) {
+    if (loop->team && fiber->started && rdl_atomic_load_relaxed(&loop->current) &&
+        !rdl_loop_moves(loop, fiber)) {
         loop->lifo = &fiber->run;
         if (before)
             rdl_loop_enqueue(loop, before);
@@ -248,8 +271,10 @@ void rdl_loop_woken(struct rdl_loop *loop, struct rdl_fiber *fiber)
 void rdl_team_woken(struct rdl_team *team, struct rdl_fiber *fiber)
 {
     begin_post(&team->posting);
-    rdl_inject_push(&team->inject, &fiber->run);
-    team_call(team);
+    if (!__builtin_expect(team->moves, 0) || !send_on(team, NULL, fiber)) {
+        rdl_inject_push(&team->inject, &fiber->run);
+        team_call(team);
+    }
     end_post(&team->posting);
 }
 
@@ -436,6 +461,11 @@ static void drain_inbox(struct rdl_loop *loop)
         struct rdl_fiber *fiber = fiber_of(r);
         next = r->next;
         if (!fiber) {
+            push_local(loop, r);
+            continue;
+        }
+        if (fiber->sent) {
+            fiber->sent = false;
             push_local(loop, r);
             continue;
         }

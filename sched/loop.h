@@ -38,6 +38,7 @@ struct rdl_team {
     struct rdl_idle idle;
     struct rdl_inject inject;
     unsigned count;
+    bool moves; /* debug: a migratable fiber goes on on another loop after each suspension */
     struct rdl_loop **loops;
 };
 
@@ -120,6 +121,13 @@ struct rdl_loop *rdl_loop_current(void);
 static inline int64_t rdl_loop_now(const struct rdl_loop *loop)
 {
     return loop->now_ns;
+}
+
+/* Does fiber, when it suspends here, go on elsewhere, because the run was asked to move what may move? */
+static inline bool rdl_loop_moves(const struct rdl_loop *loop, const struct rdl_fiber *fiber)
+{
+    return __builtin_expect(loop->team && loop->team->moves, 0) &&
+           rdl_fiber_is(fiber, RADDLE_MIGRATABLE);
 }
 
 /* In the child of a fork: this thread runs no loop, whatever stack it stands on. */

@@ -16,13 +16,16 @@ extern "C" {
 
 struct raddle_executor_options;
 
-/** What a run does with signals. */
+/** What a run does with signals, and for debugging. */
 enum raddle_run_flags {
     RADDLE_RUN_NO_SIGINT = 1, /**< Leave Ctrl-C alone. */
     RADDLE_RUN_SIGQUIT = 2,   /**< SIGQUIT (Ctrl-\) prints all tasks to standard error. */
     RADDLE_RUN_SIGPIPE =
         4, /**< Leave SIGPIPE alone; otherwise it is ignored during the run, and a write
                              *   that nobody reads fails with -EPIPE. */
+    /** Debugging: each migratable task goes on on another loop after each suspension. What was kept from
+     *  before it, the address of errno, a thread-local, a lock, is then wrong at once and not once a week. */
+    RADDLE_RUN_MOVE = 8,
 };
 
 /** How a program is run. Zero is the default for every member. */
@@ -44,11 +47,14 @@ struct raddle_run_options {
  * left behind have ended; those (raddle_loop_spawn()) are cancelled when it has returned. The
  * calling thread runs the first loop.
  *
+ * RADDLE_DEBUG in the environment adds flags: "move" is RADDLE_RUN_MOVE. Several words are separated by
+ * commas, and another word is -EINVAL, and reported.
+ *
  * The first SIGINT cancels the main task; the second has the action that was set before the run.
  *
  * Returns   what main_fn returned, or, with main_fn not called,
  *           -EBUSY            inside a loop
- *           -EINVAL           main_fn is NULL, a bad option, or RADDLE_POLICY names no driver
+ *           -EINVAL           main_fn is NULL, a bad option, or RADDLE_POLICY or RADDLE_DEBUG has a bad word
  *           -EAGAIN           a thread can't be made
  *           -ENOMEM, -EMFILE  and what else the policy's new_loop or a driver's start says
  * Context   Outside a loop, in any thread.

@@ -122,6 +122,7 @@ static int runs_pairs(void *arg)
 
 RuntimeTest(fairness, beside_a_fork_join_pair_fresh_and_migratable_tasks_have_their_turn)
 {
+    test_keep_still();
     for (unsigned extra = 0; extra < 1u << LOOPS; extra++) {
         struct fork_join all = {.extra_children = extra};
 
@@ -212,6 +213,7 @@ RuntimeTest(fairness, who_is_woken_by_a_thread_runs_beside_tasks_that_only_give_
 {
     struct injected in = {.worst = 0};
 
+    test_keep_still();
     cr_assert_eq(test_run_on(LOOPS, counts_yields, &in), 0);
     EXPECT_IN(in.worst, 0, YIELDS_MAX);
 }

@@ -33,7 +33,7 @@ RuntimeTest(run, bad_options_run_nothing)
 {
     struct raddle_run_options bad[] = {
         {.loops = 1025},
-        {.flags = 8},
+        {.flags = 32},
         {.mobility = (enum raddle_mobility)4},
         {.slow_ns = -1},
         {.reserved = {1}},
@@ -233,6 +233,7 @@ static int stops_all(void *arg)
 
 RuntimeTest(run, its_loops_are_not_stopped_from_outside)
 {
+    test_keep_still();
     cr_assert_eq(test_run(stops_all, NULL), 8);
 }
 

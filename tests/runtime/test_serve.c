@@ -459,6 +459,7 @@ static int serves_beside_a_held_loop(void *arg)
 
 RuntimeTest(serve, what_comes_to_a_loop_that_is_held_up_is_accepted_by_another)
 {
+    test_keep_still();
     cr_assert_eq(test_run_on(2, serves_beside_a_held_loop, NULL), 0);
 }
 

@@ -240,6 +240,7 @@ static int fresh_and_pinned(void *arg)
 
 RuntimeTest(spawn, fresh_and_pinned_tasks_stay_on_the_loop_where_they_began)
 {
+    test_keep_still();
     cr_assert_eq(test_run_on(4, fresh_and_pinned, NULL), 0);
 }
 

@@ -14,6 +14,8 @@
 #include <raddle.h>
 #include <stdlib.h>
 
+#include "tests/support/runtime.h"
+
 static inline unsigned count_descriptors(void)
 {
     DIR *dir = opendir("/proc/self/fd");
@@ -29,7 +31,8 @@ static inline unsigned count_descriptors(void)
 static inline int in_task(raddle_task_fn *fn, void *arg)
 {
     const char *loops = getenv("RADDLE_TEST_LOOPS");
-    struct raddle_run_options options = {.loops = loops ? (unsigned)atoi(loops) : 1};
+    struct raddle_run_options options = {.loops = loops ? (unsigned)atoi(loops) : 1,
+                                         .mobility = test_mobility()};
     unsigned before = count_descriptors();
     int rc = raddle_run(fn, arg, &options);
 

@@ -12,6 +12,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "tests/support/runtime.h"
+
 /* Stops the program: it has failed. */
 __attribute__((noreturn, format(printf, 1, 2))) static inline void fail(const char *format, ...)
 {
@@ -67,7 +69,8 @@ static inline unsigned open_descriptors(void)
 static inline int run_counted(raddle_task_fn *fn)
 {
     const char *loops = getenv("RADDLE_TEST_LOOPS");
-    struct raddle_run_options options = {.loops = loops ? (unsigned)atoi(loops) : 4};
+    struct raddle_run_options options = {.loops = loops ? (unsigned)atoi(loops) : 4,
+                                         .mobility = test_mobility()};
     unsigned before = open_descriptors();
     int rc = raddle_run(fn, NULL, &options);
 

@@ -86,9 +86,24 @@ unsigned test_loops(void)
     return loops ? (unsigned)loops : 1;
 }
 
+enum raddle_mobility test_mobility(void)
+{
+    const char *text = getenv("RADDLE_TEST_MOBILITY");
+
+    return text && strcmp(text, "migratable") == 0 ? RADDLE_MIGRATABLE : RADDLE_MOBILITY_DEFAULT;
+}
+
+void test_keep_still(void)
+{
+    unsetenv("RADDLE_DEBUG");
+    unsetenv("RADDLE_TEST_MOBILITY");
+}
+
 int test_run_on(unsigned loops, raddle_task_fn *fn, void *arg)
 {
-    return raddle_run(fn, arg, &(struct raddle_run_options){.loops = loops});
+    struct raddle_run_options options = {.loops = loops, .mobility = test_mobility()};
+
+    return raddle_run(fn, arg, &options);
 }
 
 int test_run(raddle_task_fn *fn, void *arg)

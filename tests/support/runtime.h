@@ -38,6 +38,12 @@ int test_result(void);
 /* RADDLE_TEST_LOOPS, or 1. */
 unsigned test_loops(void);
 
+/* Of tasks that don't say: the default, or with RADDLE_TEST_MOBILITY=migratable all may move. */
+enum raddle_mobility test_mobility(void);
+
+/* For a test of who runs where: the mode that moves all tasks is not for it, and it runs as without. */
+void test_keep_still(void);
+
 /* raddle_run() with so many loops; the driver is RADDLE_POLICY's. */
 int test_run(raddle_task_fn *fn, void *arg);
 int test_run_on(unsigned loops, raddle_task_fn *fn, void *arg);

@@ -1,8 +1,8 @@
 # How tests are registered: always through these functions, never with a bare add_test.
 #
 #   raddle_test(NAME SOURCE...)        Criterion. Not in thread-sanitizer builds, where Criterion aborts.
-#   raddle_io_test(NAME SOURCE...)     Criterion, run once per driver and number of loops, and with
-#                                      io_uring denied.
+#   raddle_io_test(NAME SOURCE...)     Criterion, run once per driver and number of loops, with tasks that
+#                                      move at every suspension, and with io_uring denied.
 #   raddle_race(NAME [PER_DRIVER] SOURCE...)
 #                                      A plain program, in every build: exit 0, 1, or 77 for "not here".
 #                                      PER_DRIVER runs it as raddle_io_test() does.
@@ -61,6 +61,14 @@ function(raddle_test_per_driver name seconds)
       set_property(TEST ${entry} APPEND PROPERTY ENVIRONMENT
         "RADDLE_POLICY=${driver};RADDLE_TEST_LOOPS=${loops}")
     endforeach()
+  endforeach()
+  # Every task may move, and does at every suspension: what is kept over one shows.
+  foreach(driver IN ITEMS uring epoll)
+    set(entry ${name}.${driver}.4.moved)
+    add_test(NAME ${entry} COMMAND ${name})
+    raddle_test_entry(${entry} ${seconds} 2 ${ARGN} ${driver} moved)
+    set_property(TEST ${entry} APPEND PROPERTY ENVIRONMENT
+      "RADDLE_POLICY=${driver};RADDLE_TEST_LOOPS=4;RADDLE_DEBUG=move;RADDLE_TEST_MOBILITY=migratable")
   endforeach()
   foreach(error IN ITEMS EPERM ENOSYS)
     set(entry ${name}.denied.${error})
