@@ -215,7 +215,7 @@ static int debug_flags(void)
     static const struct {
         const char *word;
         int flag;
-    } known[] = {{"move", RADDLE_RUN_MOVE}};
+    } known[] = {{"move", RADDLE_RUN_MOVE}, {"scrub", RADDLE_RUN_SCRUB}};
     const char *text = getenv("RADDLE_DEBUG");
     int flags = 0;
 
@@ -226,7 +226,7 @@ static int debug_flags(void)
             if (strlen(known[i].word) == length && strncmp(known[i].word, text, length) == 0)
                 break;
         if (i == count || (text[length] && !text[length + 1])) {
-            rdl_report("RADDLE_DEBUG: \"%s\" is no list of words of: move", text);
+            rdl_report("RADDLE_DEBUG: \"%s\" is no list of words of: move, scrub", text);
             return -EINVAL;
         }
         flags |= known[i].flag;
@@ -242,7 +242,7 @@ static int check_options(const struct raddle_run_options *options)
             return -EINVAL;
     if (options->loops > MAX_LOOPS || (unsigned)options->mobility > RADDLE_PINNED ||
         options->flags & ~(unsigned)(RADDLE_RUN_NO_SIGINT | RADDLE_RUN_SIGQUIT |
-                                     RADDLE_RUN_SIGPIPE | RADDLE_RUN_MOVE) ||
+                                     RADDLE_RUN_SIGPIPE | RADDLE_RUN_MOVE | RADDLE_RUN_SCRUB) ||
         options->slow_ns < 0)
         return -EINVAL;
     return 0;
@@ -256,7 +256,7 @@ int raddle_run(raddle_task_fn *main_fn, void *arg, const struct raddle_run_optio
                       .lock = PTHREAD_MUTEX_INITIALIZER,
                       .changed = PTHREAD_COND_INITIALIZER};
     struct sigaction old_sigpipe;
-    bool ignoring;
+    bool ignoring, scrubs;
     unsigned count;
     int rc = -ENOMEM, debug;
 
@@ -270,6 +270,7 @@ int raddle_run(raddle_task_fn *main_fn, void *arg, const struct raddle_run_optio
     if (debug < 0)
         return debug;
     run.team.moves = ((unsigned)debug | options->flags) & RADDLE_RUN_MOVE;
+    scrubs = ((unsigned)debug | options->flags) & RADDLE_RUN_SCRUB;
     count = options->loops ? options->loops : rdl_cpus_allowed();
     run.team.count = count < MAX_LOOPS ? count : MAX_LOOPS;
     run.loops = rdl_sys_calloc(count, sizeof(*run.loops));
@@ -280,8 +281,12 @@ int raddle_run(raddle_task_fn *main_fn, void *arg, const struct raddle_run_optio
     if (run.loops && run.team.loops && run.sleepers && run.threads)
         rc = make_loops(&run, options);
     ignoring = !(options->flags & RADDLE_RUN_SIGPIPE) && ignore_sigpipe(&old_sigpipe);
+    if (scrubs)
+        rdl_stack_scrub_begin();
     if (rc == 0)
         rc = run_team(&run, options);
+    if (scrubs)
+        rdl_stack_scrub_end();
     if (ignoring)
         (void)rdl_sys_sigaction(SIGPIPE, &old_sigpipe, NULL);
 

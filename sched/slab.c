@@ -31,6 +31,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <string.h>
 #include <sys/mman.h>
 
 #include "sched/guard.h"
@@ -42,6 +43,8 @@ enum {
     TABLES_AT_ONCE = 16,
     TABLE_SLABS = 1008, /* as many as fit */
 };
+
+#define WARM_BYTES ((size_t)8 * 1024) /* of a wiped stack, which few coroutines go beyond */
 
 #define SLAB_BYTES_TARGET ((size_t)64 << 20)
 #define TABLE_BYTES       ((size_t)4 << 20)
@@ -334,6 +337,7 @@ int rdl_slab_map(unsigned size_class, struct rdl_slab **out)
         stack->size_class = (uint8_t)size_class;
         stack->guarded = false;
         stack->touched = false;
+        stack->dirty = false;
         stack->next = slab->free;
         slab->free = stack;
     }
@@ -373,8 +377,20 @@ void rdl_slab_clean(struct rdl_stack *stack)
     size_t bytes = rdl_stack_class_bytes(stack->size_class);
 
     /* Refused only where memory is locked, and then it will be refused again. */
-    (void)rdl_sys_madvise(stack->low, bytes, MADV_DONTNEED);
+    if (rdl_sys_madvise(stack->low, bytes, MADV_DONTNEED) == 0)
+        stack->dirty = false;
     stack->touched = false;
+}
+
+void rdl_slab_wipe(struct rdl_stack *stack)
+{
+    size_t bytes = rdl_stack_class_bytes(stack->size_class);
+    size_t cold = bytes > WARM_BYTES ? bytes - WARM_BYTES : 0;
+
+    if (cold && rdl_sys_madvise(stack->low, cold, MADV_DONTNEED) < 0)
+        memset(stack->low, 0, cold); /* locked memory */
+    memset(stack->low + cold, 0, bytes - cold);
+    stack->dirty = false;
 }
 
 struct rdl_stack *rdl_stack_find(const void *address, bool *in_guard)

@@ -41,6 +41,10 @@ int rdl_slab_guard(struct rdl_stack *stack);
  * stay. */
 void rdl_slab_clean(struct rdl_stack *stack);
 
+/* Makes the memory of a stack that is nobody's zero. What few coroutines go beyond stays warm, the rest goes
+ * back to the kernel. */
+void rdl_slab_wipe(struct rdl_stack *stack);
+
 /* The slab of a stack. */
 struct rdl_slab *rdl_slab_of(const struct rdl_stack *stack);
 

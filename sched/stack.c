@@ -169,6 +169,24 @@ static int take_scarce(struct rdl_stack_cache *cache, unsigned k, struct rdl_sta
     return rc;
 }
 
+static rdl_atomic(unsigned) scrubbing; /* runs that asked for it */
+
+void rdl_stack_scrub_begin(void)
+{
+    rdl_atomic_fetch_add_relaxed(&scrubbing, 1u);
+}
+
+void rdl_stack_scrub_end(void)
+{
+    rdl_atomic_fetch_sub_relaxed(&scrubbing, 1u);
+}
+
+static void scrub(struct rdl_stack *stack)
+{
+    if (__builtin_expect(rdl_atomic_load_relaxed(&scrubbing), 0) && stack->dirty)
+        rdl_slab_wipe(stack);
+}
+
 /* A warm stack is a few cache misses away: begin those of the one that is handed out after this one. Its
  * record was prefetched the last time. */
 static void prefetch_next(const struct rdl_stack_cache *cache, unsigned k)
@@ -201,8 +219,10 @@ int rdl_stack_get(struct rdl_stack_cache *cache, size_t usable_bytes, struct rdl
     if (rc < 0)
         return rc;
     prefetch_next(cache, (unsigned)k);
+    scrub(stack);
     stack->next = NULL;
     stack->touched = true;
+    stack->dirty = true;
     *out = stack;
     return 0;
 }
@@ -214,6 +234,7 @@ void rdl_stack_put(struct rdl_stack_cache *cache, struct rdl_stack *stack)
     if (!stack)
         return;
     assert(!rdl_atomic_load_relaxed(&stack->owner) && stack->guarded);
+    scrub(stack);
     k = stack->size_class;
     if (!cache) {
         stack->next = NULL;

@@ -43,6 +43,7 @@ struct rdl_stack {
     uint8_t size_class;
     bool guarded; /* the guard has been installed */
     bool touched; /* handed out since its memory was last given back */
+    bool dirty;   /* may hold what was last left on it */
 };
 
 /* A loop's stacks that are ready to be used: the most recently used one first. Owner thread
@@ -125,6 +126,14 @@ enum rdl_stack_guard rdl_stack_guard_kind(void);
 /* Guards made from now on: by mprotect only, or as the kernel allows. For tests and a policy
  * option. */
 void rdl_stack_force_mprotect(bool on);
+
+/*
+ * Between begin and end, of which there may be several at once: a stack that is put is wiped, and so is one
+ * that is handed out and was put before. Nothing of a coroutine is found by the next, or by who looks at the
+ * memory of the process later. Any thread.
+ */
+void rdl_stack_scrub_begin(void);
+void rdl_stack_scrub_end(void);
 
 /* Tests: another budget of memory areas; 0 is the real one. */
 void rdl_stack_set_areas_budget(size_t areas);

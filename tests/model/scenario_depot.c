@@ -98,6 +98,11 @@ void rdl_slab_clean(struct rdl_stack *stack)
     memory[stack - records][0] = 0;
 }
 
+void rdl_slab_wipe(struct rdl_stack *stack)
+{
+    rdl_slab_clean(stack);
+}
+
 void rdl_slab_stats(struct rdl_stack_stats *out)
 {
     (void)out;
