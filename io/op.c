@@ -20,6 +20,7 @@
 #include "io/fd.h"
 #include "sched/fiber.h"
 #include "sched/loop.h"
+#include "sched/planted.h"
 #include "sched/sys.h"
 
 static_assert(sizeof(struct rdl_op) <= 256, "it lies on the stack of every task that waits");
@@ -136,7 +137,7 @@ ssize_t rdl_op_perform(struct rdl_op *op)
         return perform_connect(op);
     do {
         n = op->code == RDL_OP_POLL ? perform_poll(op) : perform_once(op);
-    } while (n == -EINTR);
+    } while (n == -EINTR && !RDL_PLANTED(INTERRUPT));
     return n == -EAGAIN ? RDL_OP_WAIT : n;
 }
 
@@ -267,7 +268,9 @@ static bool attempt(struct rdl_op *op, struct rdl_fiber *self)
     closed = rdl_fd_leave(op->entry, op);
     if (!waited)
         rdl_fiber_charge(self);
-    if (op->result != -ECANCELED && op->result != -EINTR)
+    if (RDL_PLANTED(ACCEPT) && op->code == RDL_OP_ACCEPT && rdl_cancel_check(self) < 0)
+        op->result = -ECANCELED;
+    if (op->result != -ECANCELED && (op->result != -EINTR || RDL_PLANTED(INTERRUPT)))
         return true;
     rc = rdl_cancel_check(self);
     op->result = rc < 0 ? rc : RADDLE_ECLOSED;

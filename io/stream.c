@@ -20,6 +20,7 @@
 #include "io/stream.h"
 #include "sched/fiber.h"
 #include "sched/lock.h"
+#include "sched/planted.h"
 #include "sched/sys.h"
 
 struct raddle_stream {
@@ -86,7 +87,7 @@ static ssize_t write_all(raddle_stream *stream, const char *data, size_t bytes)
         n = raddle_fd_write(stream->fd, data + sent, bytes - sent);
         if (n <= 0)
             break;
-        sent += (size_t)n;
+        sent += RDL_PLANTED(SHORT) ? bytes - sent : (size_t)n;
     }
     if (sent == bytes)
         return (ssize_t)bytes;

@@ -15,6 +15,7 @@
 #include "runtime/loop.h"
 #include "runtime/task.h"
 #include "sched/loop.h"
+#include "sched/planted.h"
 #include "sched/sys.h"
 
 struct rdl_task *rdl_task_self(void)
@@ -171,7 +172,8 @@ int rdl_task_spawn(const struct rdl_spawn *spawn, raddle_task **out)
     if (out) {
         handle = make_handle(task);
         if (!handle) {
-            rdl_fiber_discard(cache, fiber);
+            if (!RDL_PLANTED(LEAK))
+                rdl_fiber_discard(cache, fiber);
             return -ENOMEM;
         }
         rdl_atomic_init(&task->handle, raddle_task_ref(handle)); /* the task's, and the caller's */

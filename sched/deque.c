@@ -52,6 +52,7 @@
  * has no newest-first end, and while one thief copies, others find nothing.
  */
 #include "sched/deque.h"
+#include "sched/planted.h"
 
 #include <assert.h>
 #include <stddef.h>
@@ -102,7 +103,8 @@ struct rdl_runnable *rdl_deque_take(struct rdl_deque *d)
         return NULL;
 
     rdl_atomic_store_release(&d->bottom, newest); /* [A] */
-    rdl_atomic_fence_seq_cst();                   /* [F] with [F'] in steal */
+    if (!RDL_PLANTED(FENCE))
+        rdl_atomic_fence_seq_cst(); /* [F] with [F'] in steal */
     top = rdl_atomic_load_relaxed(&d->top);
     if (top < newest)
         return rdl_atomic_load_relaxed(&d->slots[newest & MASK]);

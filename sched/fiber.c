@@ -27,6 +27,7 @@
 
 #include "sched/annotate.h"
 #include "sched/loop.h"
+#include "sched/planted.h"
 
 static_assert(offsetof(struct rdl_stack, wait) == 0, "a wait is found by its record");
 static_assert(offsetof(struct rdl_fiber, run) == 0, "a runnable is found by its fiber");
@@ -47,6 +48,20 @@ static __attribute__((noinline)) void errno_write(int value)
 {
     __asm__ volatile("" ::: "memory");
     errno = value;
+}
+
+/* Where the bug is planted, as it would come in: by a plain errno on both sides of the switch. */
+static int *errno_address(void)
+{
+    return RDL_PLANTED(ERRNO) ? &errno : NULL;
+}
+
+static void errno_restore(int *stale, int value)
+{
+    if (RDL_PLANTED(ERRNO))
+        *stale = value;
+    else
+        errno_write(value);
 }
 
 static void fiber_begin(void *arg)
@@ -149,7 +164,7 @@ bool rdl_fiber_disarm(struct rdl_fiber *self, enum rdl_park how)
 int32_t rdl_fiber_park(struct rdl_fiber *self, enum rdl_park how, const char *what, uint64_t object)
 {
     struct rdl_loop *loop = rdl_loop_current();
-    int saved = errno_read();
+    int saved = errno_read(), *stale = errno_address();
 
     rdl_atomic_store_relaxed(&self->waiting_object, object);
     rdl_atomic_store_relaxed(&self->waiting_since_ns, rdl_loop_now(loop));
@@ -159,7 +174,7 @@ int32_t rdl_fiber_park(struct rdl_fiber *self, enum rdl_park how, const char *wh
     self->homebound = self->op || rdl_timer_armed(&self->timer);
     rdl_loop_leave(loop, self, RDL_LEAVE_PARK);
     rdl_atomic_store_relaxed(&self->waiting_for, NULL);
-    errno_write(saved);
+    errno_restore(stale, saved);
     unshield(self, how);
     return rdl_wait_result(&self->stack->wait);
 }
@@ -168,7 +183,7 @@ void rdl_fiber_finish(struct rdl_loop *home, struct rdl_fiber *fiber)
 {
     rdl_timer_disarm(&home->timers, &fiber->timer);
     if (fiber->op) {
-        if (!home->driver->ops->cancel(home->driver, fiber->op)) {
+        if (!home->driver->ops->cancel(home->driver, fiber->op) && !RDL_PLANTED(REUSE)) {
             fiber->finishing = true;
             return;
         }
@@ -244,9 +259,9 @@ void rdl_fiber_yield(struct rdl_fiber *self)
 
     if (!rdl_loop_busy(loop) && !rdl_loop_slice_over(loop, 1) && !rdl_loop_moves(loop, self))
         return;
-    int saved = errno_read();
+    int saved = errno_read(), *stale = errno_address();
     rdl_loop_leave(loop, self, RDL_LEAVE_YIELD);
-    errno_write(saved);
+    errno_restore(stale, saved);
 }
 
 void rdl_fiber_charge(struct rdl_fiber *self)
@@ -264,10 +279,10 @@ int rdl_fiber_move(struct rdl_fiber *self, struct rdl_loop *to)
     rdl_atomic_store_relaxed(&self->mobility, RADDLE_PINNED);
     if (loop == to)
         return 0;
-    int saved = errno_read();
+    int saved = errno_read(), *stale = errno_address();
     loop->move_to = to;
     rdl_loop_leave(loop, self, RDL_LEAVE_MOVE);
-    errno_write(saved);
+    errno_restore(stale, saved);
     if (rdl_loop_current() == to)
         return 0;
     rdl_atomic_store_relaxed(&self->mobility, before);

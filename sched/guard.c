@@ -18,6 +18,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "sched/planted.h"
 #include "sched/sys.h"
 
 #ifndef MADV_GUARD_INSTALL
@@ -119,6 +120,10 @@ int rdl_guard_install(char *low, size_t bytes)
 {
     int rc = -EINVAL;
 
+    if (RDL_PLANTED(JUMP)) {
+        low += bytes - 4096;
+        bytes = 4096;
+    }
     if (rdl_stack_guard_kind() == RDL_STACK_GUARD_REGIONS)
         rc = rdl_sys_madvise(low, bytes, MADV_GUARD_INSTALL);
     if (rc == 0)

@@ -28,6 +28,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "sched/planted.h"
 #include "sched/sys.h"
 
 enum {
@@ -519,6 +520,8 @@ static bool recheck(struct rdl_loop *loop)
 {
     struct rdl_team *team = loop->team;
 
+    if (RDL_PLANTED(WAKE))
+        return false;
     if (!rdl_inbox_empty(&loop->inbox) || rdl_atomic_load_relaxed(&loop->stop_asked))
         return true;
     if (!team)

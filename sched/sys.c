@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "sched/atomic.h"
+#include "sched/planted.h"
 
 static rdl_atomic(rdl_sys_hook_fn *) hook;
 
@@ -276,7 +277,8 @@ int rdl_sys_listen(int fd, int backlog)
 int rdl_sys_accept(int fd, struct sockaddr *address, socklen_t *length)
 {
     CONSULT(ACCEPT, NULL);
-    return result_of(accept4(fd, address, length, SOCK_CLOEXEC | SOCK_NONBLOCK));
+    return result_of(
+        accept4(fd, address, length, SOCK_NONBLOCK | (RDL_PLANTED(CLOEXEC) ? 0 : SOCK_CLOEXEC)));
 }
 
 int rdl_sys_connect(int fd, const struct sockaddr *address, socklen_t length)
