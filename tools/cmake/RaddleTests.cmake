@@ -6,10 +6,15 @@
 #   raddle_race(NAME [PER_DRIVER] SOURCE...)
 #                                      A plain program, in every build: exit 0, 1, or 77 for "not here".
 #                                      PER_DRIVER runs it as raddle_io_test() does.
+#   raddle_deep(NAME SECONDS ARGUMENT...)
+#                                      A plain program once more, with arguments that make it take hours,
+#                                      per driver and on 1, 2 and 4 loops. Only with RADDLE_TEST_DEEP.
 #   raddle_script(NAME COMMAND...)     A check by a script: 0, 1, or 77.
 #
 # A test links the static library, so it reaches what is hidden in the shared one. A sanitizer's report
 # fails a test whatever its exit status says: Criterion calls a test passed before the leak check runs.
+
+option(RADDLE_TEST_DEEP "Register the tests that take hours, too" OFF)
 
 set(raddle_test_report "Sanitizer: ;: runtime error: ")
 
@@ -107,6 +112,21 @@ function(raddle_race name)
     add_test(NAME ${name} COMMAND ${name})
     raddle_test_entry(${name} 120 2 race)
   endif()
+endfunction()
+
+function(raddle_deep name seconds)
+  if(NOT RADDLE_TEST_DEEP)
+    return()
+  endif()
+  foreach(driver IN ITEMS uring epoll)
+    foreach(loops IN ITEMS 1 2 4)
+      set(entry ${name}.deep.${driver}.${loops})
+      add_test(NAME ${entry} COMMAND ${name} ${ARGN})
+      raddle_test_entry(${entry} ${seconds} 2 deep ${driver})
+      set_property(TEST ${entry} APPEND PROPERTY ENVIRONMENT
+        "RADDLE_POLICY=${driver};RADDLE_TEST_LOOPS=${loops}")
+    endforeach()
+  endforeach()
 endfunction()
 
 function(raddle_script name)
