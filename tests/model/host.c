@@ -6,6 +6,7 @@
 #include "tests/model/host.h"
 
 #include <errno.h>
+#include <string.h>
 
 #include "sched/lock.h"
 #include "sched/loop.h"
@@ -17,7 +18,7 @@ enum {
     STACK_BYTES = 32 * 1024,
     BLOCK_BYTES = 1024, /* of the stack: where control blocks are */
     PENDING = 4,
-    HEAP_BYTES = 4096,
+    HEAP_BYTES = 64 * 1024,
 };
 
 struct driver {
@@ -32,7 +33,7 @@ static _Alignas(64) char stacks[HOST_STACKS][STACK_BYTES];
 static struct rdl_lock depot_lock;
 static struct rdl_stack *depot;
 static unsigned stacks_out;
-static _Alignas(16) char heap[HEAP_BYTES];
+static _Alignas(64) char heap[HEAP_BYTES];
 static size_t heap_used;
 static unsigned heap_out;
 static int64_t clock_ns;
@@ -138,6 +139,18 @@ void *rdl_sys_malloc(size_t bytes)
     *(size_t *)(void *)p = bytes - 16;
     heap_out++;
     return p + 16;
+}
+
+void *rdl_sys_calloc(size_t count, size_t bytes)
+{
+    return memset(rdl_sys_malloc(count * bytes), 0, count * bytes);
+}
+
+void *rdl_sys_calloc_aligned(size_t alignment, size_t bytes)
+{
+    /* What precedes the memory is its size. */
+    heap_used = (heap_used + 16 + alignment - 1) / alignment * alignment - 16;
+    return rdl_sys_calloc(1, bytes);
 }
 
 void rdl_sys_free(void *memory)

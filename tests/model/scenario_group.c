@@ -239,6 +239,7 @@ static int joining_main(void *arg)
     struct raddle_group g;
     raddle_task *task = NULL;
     int rc = raddle_group_open(&g, NULL);
+    bool early;
 
     (void)arg;
     if (rc == 0)
@@ -249,9 +250,14 @@ static int joining_main(void *arg)
     model_check((rc == 0) == (outcome.kind == RADDLE_OK));
     if (rc == 0)
         model_check(ran[0] == 1);
+    /* Before the close the task itself may still have its handle, and then is the last to give it back. */
+    early = model_choose(2);
+    if (early)
+        raddle_task_unref(task);
     model_check(raddle_group_close(&g, rc) == rc || rc == 0);
     model_check(ran[0] == 1);
-    raddle_task_unref(task);
+    if (!early)
+        raddle_task_unref(task);
     return finish();
 }
 
@@ -274,6 +280,123 @@ static void begin_join_cancel(void)
     model_spawn("stranger", try_to_cancel_main, NULL);
 }
 
+/* A stranger cancels the group while a child spawns a sibling into it, which must notice, wherever it is. */
+static int sibling_spawning_child(void *arg)
+{
+    ran[1]++;
+    model_check(raddle_spawn(arg, NULL, sleeping_child, &ran[0], NULL) == 0);
+    return sleeping_child(&ran[2]);
+}
+
+static struct raddle_group *shared;      /* to be cancelled by the stranger */
+static rdl_atomic(uint32_t) group_state; /* 1: it is open; 2: the stranger is done with it */
+
+static int close_cancelled_group(void *arg)
+{
+    struct raddle_group g;
+    int rc = raddle_group_open(&g, NULL);
+
+    (void)arg;
+    if (rc == 0)
+        rc = raddle_spawn(&g, NULL, sibling_spawning_child, &g, NULL);
+    model_check(rc == 0);
+    shared = &g;
+    (void)rdl_atomic_exchange_acq_rel(&group_state, 1u);
+    /* The group must stay for as long as somebody has it in his hands. */
+    model_sleep_while(&group_state, 1);
+    (void)rdl_atomic_fetch_add_acq_rel(&group_state, 0u);
+    model_check(raddle_group_close(&g, 0) == 0);
+    model_check(ran[0] == 1 && ran[1] == 1 && ran[2] == 1);
+    return finish();
+}
+
+static void cancel_group(void *arg)
+{
+    (void)arg;
+    model_sleep_while(&group_state, 0);
+    (void)rdl_atomic_fetch_add_acq_rel(&group_state, 0u);
+    raddle_group_cancel(shared, "a stranger");
+    (void)rdl_atomic_exchange_acq_rel(&group_state, 2u);
+}
+
+static void begin_cancel_spawn(void)
+{
+    rdl_atomic_init(&group_state, 0u);
+    begin(close_cancelled_group);
+    model_spawn("stranger", cancel_group, NULL);
+}
+
+/* Who sees a cancellation, in whichever way, sees what the canceller did before, and the reason. */
+static struct raddle_scope *looked_at;
+static rdl_atomic(uint32_t) cancellers; /* that are done with the scope */
+static unsigned prepared[2];            /* plain, by each canceller */
+static char reasons[2][4];
+static unsigned canceller_count;
+
+static void cancel_with_reason(void *arg)
+{
+    unsigned i = *(const unsigned *)arg;
+
+    model_sleep_while(&group_state, 0);
+    (void)rdl_atomic_fetch_add_acq_rel(&group_state, 0u);
+    prepared[i] = 1;
+    reasons[i][0] = 'x';
+    raddle_scope_cancel(looked_at, reasons[i]);
+    (void)rdl_atomic_fetch_add_acq_rel(&cancellers, 1u);
+}
+
+static int looking_main(void *arg)
+{
+    struct raddle_scope scope;
+    const char *reason;
+    bool by_task = model_choose(2);
+    uint32_t n;
+
+    (void)arg;
+    raddle_scope_enter(&scope, 0, 0);
+    looked_at = &scope;
+    (void)rdl_atomic_exchange_acq_rel(&group_state, 1u);
+    while (by_task ? !raddle_cancelled() : !raddle_scope_cancelled(&scope))
+        model_yield();
+    if (canceller_count == 1)
+        model_check(prepared[0] == 1);
+    reason = raddle_cancel_reason();
+    /* Of two, the second may have been quicker to set the state than the first to say why. */
+    model_check(reason || canceller_count > 1);
+    if (reason)
+        model_check(*reason == 'x');
+    while ((n = rdl_atomic_fetch_add_acq_rel(&cancellers, 0u)) != canceller_count)
+        model_sleep_while(&cancellers, n);
+    model_check(raddle_scope_leave(&scope, -ECANCELED) == 0);
+    return finish();
+}
+
+static void begin_look(unsigned count)
+{
+    static const char *const names[] = {"canceller 0", "canceller 1"};
+    static const unsigned numbers[] = {0, 1};
+
+    rdl_atomic_init(&group_state, 0u);
+    rdl_atomic_init(&cancellers, 0u);
+    canceller_count = count;
+    begin(looking_main);
+    for (unsigned i = 0; i < count; i++) {
+        prepared[i] = 0;
+        reasons[i][0] = 0;
+        model_spawn(names[i], cancel_with_reason, (void *)(uintptr_t)&numbers[i]);
+    }
+}
+
+static void begin_reason(void)
+{
+    begin_look(1);
+}
+
+static void begin_two_reasons(void)
+{
+    begin_look(2);
+}
+
 const char *const model_unwatched_names[] = {"counter", "waiting_", "answer", NULL};
 const char model_scenario_name[] = "group";
 const struct model_case model_cases[] = {
@@ -283,5 +406,8 @@ const struct model_case model_cases[] = {
     {"cancel", begin_cancel, end},
     {"join", begin_join, end},
     {"join_cancel", begin_join_cancel, end},
+    {"cancel_spawn", begin_cancel_spawn, end},
+    {"reason", begin_reason, end},
+    {"two_reasons", begin_two_reasons, end},
     {0},
 };

@@ -1,0 +1,45 @@
+/*
+ * tests/model/model_libc.c - takes the place of what the sources of runtime/ ask of libc to wait for each other: a
+ * mutex is a lock of ours, in the mutex's own memory, and a yield is one that the checker knows.
+ */
+#include <pthread.h>
+#include <sched.h>
+
+#include "sched/lock.h"
+#include "tests/model/model.h"
+
+static struct rdl_lock *of(pthread_mutex_t *mutex)
+{
+    return (struct rdl_lock *)(void *)mutex;
+}
+
+int pthread_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t *attributes)
+{
+    (void)attributes;
+    rdl_atomic_init(&of(mutex)->held, 0u);
+    return 0;
+}
+
+int pthread_mutex_destroy(pthread_mutex_t *mutex)
+{
+    model_check(rdl_lock_try(of(mutex)));
+    return 0;
+}
+
+int pthread_mutex_lock(pthread_mutex_t *mutex)
+{
+    rdl_lock_acquire(of(mutex));
+    return 0;
+}
+
+int pthread_mutex_unlock(pthread_mutex_t *mutex)
+{
+    rdl_lock_release(of(mutex));
+    return 0;
+}
+
+int sched_yield(void)
+{
+    model_yield();
+    return 0;
+}
