@@ -201,18 +201,25 @@ RuntimeTest(family, a_close_that_is_cancelled_waits_and_tells_what_the_children_
     cr_assert_eq(test_run(cancels_closer, NULL), 0);
 }
 
+static int fails_when_told(void *arg)
+{
+    test_await(arg, 1);
+    return -EIO;
+}
+
 static int nested_failures(void *arg)
 {
     struct child inner_child = {.sleep_ns = 0, .rc = -EPIPE};
-    struct child outer_child = {.sleep_ns = SHORT, .rc = -EIO};
     struct raddle_group outer, inner;
+    rdl_atomic(unsigned) told = 0;
 
     (void)arg;
     EXPECT_EQ(raddle_group_open(&outer, NULL), 0);
-    EXPECT_EQ(raddle_spawn(&outer, NULL, child, &outer_child, NULL), 0);
+    EXPECT_EQ(raddle_spawn(&outer, NULL, fails_when_told, &told, NULL), 0);
     EXPECT_EQ(raddle_group_open(&inner, NULL), 0);
     EXPECT_EQ(raddle_spawn(&inner, NULL, child, &inner_child, NULL), 0);
     EXPECT_EQ(raddle_group_close(&inner, 0), -EPIPE);
+    rdl_atomic_store_release(&told, 1u);
     EXPECT_EQ(raddle_sleep_until(RADDLE_NEVER), -ECANCELED);
     EXPECT_EQ(raddle_group_close(&outer, 0), -EIO);
     EXPECT_EQ(raddle_yield(), 0);
