@@ -2,7 +2,7 @@
  * tests/race/race_io.c - cancels, deadlines and closes race completions, from other loops, and
  * every byte, connection and descriptor is counted.
  *
- *     race_io [ROUNDS]
+ *     race_io [--rounds N] [--kind K]
  *
  * A victim begins one operation; something makes it complete, something else makes it end, at about
  * the same time. Whatever it returns must be the truth: a token it reports is gone, one it doesn't
@@ -212,7 +212,7 @@ static void race_accept(void)
     struct sockaddr_in address;
     int fd = listen_somewhere(&address);
 
-    for (unsigned i = 0; i < rounds / 4; i++) {
+    for (unsigned i = 0; i < rounds; i++) {
         struct victim v = {.fd = fd};
         int left;
 
@@ -238,7 +238,7 @@ static void race_connect(void)
     int fd = listen_somewhere(&address);
     struct linger reset = {.l_onoff = 1};
 
-    for (unsigned i = 0; i < rounds / 4; i++) {
+    for (unsigned i = 0; i < rounds; i++) {
         struct victim v = {.fd = raddle_fd_socket(AF_INET, SOCK_STREAM, 0), .to = address};
         int peer;
 
@@ -346,7 +346,7 @@ static int drink(void *arg)
 /* A stream is closed under its reader and its writer, who have both begun. */
 static void race_stream(void)
 {
-    for (unsigned i = 0; i < rounds / 4; i++) {
+    for (unsigned i = 0; i < rounds; i++) {
         struct raddle_group_options collect = {.mode = RADDLE_COLLECT};
         struct raddle_group group;
         raddle_stream *stream;
@@ -373,39 +373,70 @@ static void race_stream(void)
     }
 }
 
-static void say(const char *what)
+static void race_recv(void)
 {
-    printf("%-24s %u happened, %u ended\n", what, happened, ended);
-    fflush(stdout);
-    happened = ended = 0;
+    race_bytes("recv", recv_token, true);
 }
+
+static void race_recv_deadline(void)
+{
+    race_bytes("recv", recv_by_deadline, true);
+}
+
+static void race_read(void)
+{
+    race_bytes("read", read_token, true);
+}
+
+static void race_pipe(void)
+{
+    race_bytes("pipe", read_token, false);
+}
+
+static const struct {
+    const char *name, *by;
+    void (*race)(void);
+    unsigned share; /* rounds are divided by it when all kinds run: these are slow */
+} kinds[] = {
+    {"recv", "cancel", race_recv, 1},       {"deadline", "recv", race_recv_deadline, 1},
+    {"read", "cancel", race_read, 1},       {"pipe", "cancel", race_pipe, 1},
+    {"poll", "cancel", race_poll, 1},       {"accept", "cancel", race_accept, 4},
+    {"connect", "cancel", race_connect, 4}, {"close", "recv", race_close, 1},
+    {"stream", "close", race_stream, 4},
+};
+
+static const char *wanted; /* NULL: all */
+static unsigned total;
 
 static int main_task(void *arg)
 {
+    unsigned raced = 0;
+
     (void)arg;
-    race_bytes("recv", recv_token, true);
-    say("recv, cancel");
-    race_bytes("recv", recv_by_deadline, true);
-    say("recv, deadline");
-    race_bytes("read", read_token, true);
-    say("read, cancel");
-    race_bytes("pipe", read_token, false);
-    say("pipe, cancel");
-    race_poll();
-    say("poll, cancel");
-    race_accept();
-    say("accept, cancel");
-    race_connect();
-    say("connect, cancel");
-    race_close();
-    say("recv, close");
-    race_stream();
-    say("stream, close");
+    for (unsigned i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        if (wanted && strcmp(wanted, kinds[i].name) != 0)
+            continue;
+        rounds = wanted ? total : total / kinds[i].share;
+        kinds[i].race();
+        printf("%-8s %-7s %u rounds: %u happened, %u ended\n", kinds[i].name, kinds[i].by, rounds,
+               happened, ended);
+        fflush(stdout);
+        happened = ended = 0;
+        raced++;
+    }
+    if (!raced)
+        fail("no kind is called %s", wanted);
     return 0;
 }
 
 int main(int argc, char **argv)
 {
-    rounds = argc > 1 ? (unsigned)atoi(argv[1]) : 4000;
+    total = 4000;
+    for (int i = 1; i + 1 < argc; i += 2) {
+        if (strcmp(argv[i], "--kind") == 0)
+            wanted = argv[i + 1];
+        else if (strcmp(argv[i], "--rounds") == 0)
+            total = (unsigned)atoi(argv[i + 1]);
+    }
     return run_counted(main_task);
 }
