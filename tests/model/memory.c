@@ -217,8 +217,14 @@ static struct location *use(const void *p, size_t size)
     struct model_mind *me = &model_minds[model_current];
     struct location *l = location_at(p, size);
 
-    if (l->stale)
+    if (l->stale) {
+        unsigned made_by = l->made_by; /* when it was written, which was earlier than now */
+        uint32_t made_at = l->made_at;
+
         begin_location(l, in_memory(p, size));
+        l->made_by = made_by;
+        l->made_at = made_at;
+    }
     if (l->made_by != model_current && me->now.clock[l->made_by] < l->made_at)
         model_fail("%s uses an atomic variable that %s initialises at the same time",
                    model_thread_name(model_current), model_thread_name(l->made_by));
@@ -456,12 +462,8 @@ uint64_t model_change(struct model_site *site, void *p, size_t size, enum model_
 }
 
 bool model_cas(struct model_site *site, void *p, size_t size, void *expected, uint64_t value,
-               enum model_order order)
+               enum model_order order, enum model_order failure)
 {
-    /* As sched/atomic.h says. */
-    enum model_order failure = order == MODEL_SEQ_CST || order == MODEL_ACQ_REL
-                                   ? (order == MODEL_SEQ_CST ? MODEL_SEQ_CST : MODEL_ACQUIRE)
-                                   : MODEL_RELAXED;
     uint64_t wanted = in_memory(expected, size), before;
     struct location *l;
     struct store *s;

@@ -33,9 +33,9 @@ void model_store(struct model_site *site, void *p, size_t size, uint64_t value,
 /* Returns what was there before. */
 uint64_t model_change(struct model_site *site, void *p, size_t size, enum model_change change,
                       uint64_t operand, enum model_order order);
-/* expected points to size bytes. */
+/* expected points to size bytes. When it fails it is a load of the ordering failure. */
 bool model_cas(struct model_site *site, void *p, size_t size, void *expected, uint64_t value,
-               enum model_order order);
+               enum model_order order, enum model_order failure);
 void model_fence_seq_cst(struct model_site *site);
 
 /* clang-format off */
@@ -56,10 +56,10 @@ void model_fence_seq_cst(struct model_site *site);
        (MODEL_TYPE(p))model_change(MODEL_SITE(#p), (p), sizeof *(p), (change), (uint64_t)value_,       \
                                    (order)); })
 
-#define MODEL_CAS(p, expected, v, order)                                                               \
+#define MODEL_CAS(p, expected, v, order, failure)                                                      \
     ({ MODEL_TYPE(p) *expected_ = (expected);                                                          \
        MODEL_TYPE(p) value_ = (v);                                                                     \
-       model_cas(MODEL_SITE(#p), (p), sizeof *(p), expected_, (uint64_t)value_, (order)); })
+       model_cas(MODEL_SITE(#p), (p), sizeof *(p), expected_, (uint64_t)value_, (order), (failure)); })
 /* clang-format on */
 
 #define rdl_atomic(type) __typeof__(type)
@@ -84,11 +84,16 @@ void model_fence_seq_cst(struct model_site *site);
 #define rdl_atomic_exchange_acq_rel(p, v) MODEL_CHANGE(p, v, MODEL_EXCHANGE, MODEL_ACQ_REL)
 #define rdl_atomic_exchange_seq_cst(p, v) MODEL_CHANGE(p, v, MODEL_EXCHANGE, MODEL_SEQ_CST)
 
-#define rdl_atomic_cas_relaxed(p, expected, v) MODEL_CAS(p, expected, v, MODEL_RELAXED)
-#define rdl_atomic_cas_acquire(p, expected, v) MODEL_CAS(p, expected, v, MODEL_ACQUIRE)
-#define rdl_atomic_cas_release(p, expected, v) MODEL_CAS(p, expected, v, MODEL_RELEASE)
-#define rdl_atomic_cas_acq_rel(p, expected, v) MODEL_CAS(p, expected, v, MODEL_ACQ_REL)
-#define rdl_atomic_cas_seq_cst(p, expected, v) MODEL_CAS(p, expected, v, MODEL_SEQ_CST)
+#define rdl_atomic_cas_relaxed(p, expected, v)                                                         \
+    MODEL_CAS(p, expected, v, MODEL_RELAXED, MODEL_RELAXED)
+#define rdl_atomic_cas_acquire(p, expected, v)                                                         \
+    MODEL_CAS(p, expected, v, MODEL_ACQUIRE, MODEL_RELAXED)
+#define rdl_atomic_cas_release(p, expected, v)                                                         \
+    MODEL_CAS(p, expected, v, MODEL_RELEASE, MODEL_RELAXED)
+#define rdl_atomic_cas_acq_rel(p, expected, v)                                                         \
+    MODEL_CAS(p, expected, v, MODEL_ACQ_REL, MODEL_ACQUIRE)
+#define rdl_atomic_cas_seq_cst(p, expected, v)                                                         \
+    MODEL_CAS(p, expected, v, MODEL_SEQ_CST, MODEL_SEQ_CST)
 
 #define rdl_atomic_fetch_add_relaxed(p, v) MODEL_CHANGE(p, v, MODEL_ADD, MODEL_RELAXED)
 #define rdl_atomic_fetch_add_acq_rel(p, v) MODEL_CHANGE(p, v, MODEL_ADD, MODEL_ACQ_REL)

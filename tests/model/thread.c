@@ -32,8 +32,8 @@ struct thread {
     void *arg;
     void *sp;
     enum state state;
-    unsigned sleeps_on; /* location */
-    bool must_be_woken; /* a store isn't enough */
+    unsigned sleeps_on;    /* location */
+    const uint32_t *futex; /* not NULL: must be woken there, a store isn't enough */
     unsigned priority;
     char locals[LOCALS_BYTES]; /* its thread-locals, while another thread runs */
 };
@@ -314,20 +314,18 @@ void model_futex_wait(const uint32_t *word, uint32_t value)
     model_trace(&sleep_site, "waits while it is %s", model_value_text(value));
     me->state = SLEEPING;
     me->sleeps_on = location;
-    me->must_be_woken = true;
+    me->futex = word;
     ready &= ~(1u << model_current);
     model_step();
-    me->must_be_woken = false;
+    me->futex = NULL;
 }
 
+/* The kernel compares addresses. It doesn't touch the word, which may be something else by now. */
 void model_futex_wake(const uint32_t *word)
 {
-    unsigned location;
-
     model_step();
-    (void)model_newest(word, sizeof *word, &location);
     for (unsigned i = 1; i < model_thread_count; i++)
-        if (threads[i].state == SLEEPING && threads[i].sleeps_on == location) {
+        if (threads[i].state == SLEEPING && threads[i].futex == word) {
             threads[i].state = READY;
             ready |= 1u << i;
         }
@@ -341,7 +339,7 @@ void model_stored(unsigned location)
 
         model_minds[i].fresh = false;
         if (t->state == POLLING ||
-            (t->state == SLEEPING && t->sleeps_on == location && !t->must_be_woken)) {
+            (t->state == SLEEPING && t->sleeps_on == location && !t->futex)) {
             t->state = READY;
             ready |= 1u << i;
         }
