@@ -71,6 +71,11 @@ void host_end(void)
     model_check(heap_out == 0);
 }
 
+void host_pass(int64_t ns)
+{
+    clock_ns += ns;
+}
+
 /* sched/stack.h */
 
 void rdl_stack_cache_init(struct rdl_stack_cache *cache)

@@ -17,6 +17,9 @@ enum { HOST_DRIVERS = 3, HOST_STACKS = 8 };
 /* In begin: everything as new. */
 void host_begin(void);
 
+/* Lets so much time pass. */
+void host_pass(int64_t ns);
+
 /*
  * A driver that sleeps as a real one does, and lets time pass: when a loop waits for a time, that time
  * comes, unless a wake did.

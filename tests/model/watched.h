@@ -5,6 +5,11 @@
 #ifndef MODEL_WATCHED_H
 #define MODEL_WATCHED_H
 
+/* As most of our sources say, which come after it. */
+#ifndef _GNU_SOURCE
+#define _GNU_SOURCE
+#endif
+
 #include <string.h>
 
 #include "tests/model/model.h"
