@@ -25,6 +25,7 @@
 #include <raddle/scope.h>
 #include <raddle/server.h>
 #include <raddle/stream.h>
+#include <raddle/sync.h>
 #include <raddle/task.h>
 #include <raddle/time.h>
 #include <raddle/version.h>

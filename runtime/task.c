@@ -14,6 +14,7 @@
 
 #include "runtime/loop.h"
 #include "runtime/task.h"
+#include "runtime/waiter.h"
 #include "sched/loop.h"
 #include "sched/planted.h"
 #include "sched/sys.h"
@@ -88,6 +89,20 @@ static void tell_joiners(struct rdl_task *self, const struct raddle_outcome *out
     raddle_task_unref(handle);
 }
 
+/* A mutex in a frame of this stack is gone; those who might wait for it have returned, too, or will crash. */
+static void abandon_held(struct rdl_task *self)
+{
+    const struct rdl_stack *stack = self->fiber.stack;
+    struct rdl_held *held;
+
+    while ((held = self->held)) {
+        rdl_check((char *)held < stack->low || (char *)held >= stack->top,
+                  "a task returned with a mutex locked that lay in its own frame");
+        self->held = held->next;
+        held->abandon(held, self->name);
+    }
+}
+
 static void task_main(struct rdl_fiber *fiber)
 {
     struct rdl_task *self = (struct rdl_task *)(void *)fiber;
@@ -96,6 +111,8 @@ static void task_main(struct rdl_fiber *fiber)
     rdl_check(rdl_loop_current(),
               "a task returned in the child of a fork: end the child with _exit()");
     rdl_check(fiber->scope == &self->root, "a task returned without leaving a scope or a group");
+    if (self->held)
+        abandon_held(self);
     if (outcome.rc >= 0)
         outcome.kind = RADDLE_OK;
     else if (outcome.rc == -ECANCELED && raddle_cancelled())

@@ -29,6 +29,7 @@
 
 enum { RDL_TASK_NAME_BYTES = 32 };
 
+struct rdl_held;
 struct rdl_task;
 
 /* What struct raddle_group holds. */
@@ -78,6 +79,7 @@ struct rdl_task {
     void *context;          /* of the server that accepted its connection */
     struct rdl_loop *stops; /* a main task: the loop that runs for it, on which it ends */
     const char *name;       /* never NULL */
+    struct rdl_held *held;  /* what it owns that others may wait for; its own (runtime/waiter.h) */
 
     /* From here on not zeroed. */
     struct rdl_scope root;

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/futex.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -156,6 +157,22 @@ int rdl_sys_thread_create(pthread_t *out, size_t stack_bytes, void *(*fn)(void *
 int rdl_sys_thread_id(void)
 {
     return (int)syscall(SYS_gettid);
+}
+
+void rdl_sys_futex_wait(const void *word, uint32_t value)
+{
+    int before = errno;
+
+    (void)syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, NULL, NULL, 0);
+    errno = before;
+}
+
+void rdl_sys_futex_wake(const void *word)
+{
+    int before = errno;
+
+    (void)syscall(SYS_futex, word, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+    errno = before;
 }
 
 int64_t rdl_sys_now(void)

@@ -72,6 +72,11 @@ int rdl_sys_madvise(void *address, size_t bytes, int advice);
 int rdl_sys_thread_create(pthread_t *out, size_t stack_bytes, void *(*fn)(void *), void *arg);
 int rdl_sys_thread_id(void);
 
+/* Sleeps while *word is value; may return early. wake: one who sleeps on word, which it doesn't read: it may be gone,
+ * and then somebody wakes for nothing. No hooks and no results, as there is nothing that a caller could do. */
+void rdl_sys_futex_wait(const void *word, uint32_t value);
+void rdl_sys_futex_wake(const void *word);
+
 /* CLOCK_MONOTONIC in nanoseconds. */
 int64_t rdl_sys_now(void);
 

@@ -1,0 +1,225 @@
+/*
+ * tests/race/race_sync.c - tasks of several loops and plain threads use one mutex and its like, tasks are
+ * cancelled meanwhile by their deadlines and by another thread, and nothing is lost nor had twice.
+ *
+ *     race_sync [--rounds N] [--loops N] [--kind K]
+ *
+ * A round is TASKS tasks and THREADS threads that use the things of one kind OPS times each. A thread
+ * cancels some of the tasks at some moment, and then they end; the other waits of a task are in scopes with
+ * deadlines that are sometimes short. What each kind counts is written at the kind.
+ */
+#define _GNU_SOURCE
+#include "tests/support/runtime.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+enum { TASKS = 24, THREADS = 2, ALL = TASKS + THREADS, SPREAD_NS = 40 * 1000 };
+
+/* One that uses the things: a task or a thread. */
+struct user {
+    unsigned number;
+    uint32_t random;
+    bool is_task;
+    raddle_task *task;
+    unsigned long had; /* calls that got what they wanted */
+};
+
+struct kind {
+    const char *name;
+    void (*prepare)(void);     /* before each round; NULL: nothing */
+    int (*use)(struct user *); /* once: what the call that waits returned */
+    void (*check)(void);       /* after each round: do the counts agree? */
+    void (*accompany)(void);   /* in main's task, until ended is ALL; NULL: nothing */
+};
+
+static const struct kind *kind;
+static struct user users[ALL];
+static unsigned ops;
+static rdl_atomic(unsigned) begun, ended;
+
+static void spin(uint32_t turns)
+{
+    for (volatile uint32_t i = 0; i < turns; i++)
+        ;
+}
+
+static unsigned long total_had(void)
+{
+    unsigned long sum = 0;
+
+    for (unsigned i = 0; i < ALL; i++)
+        sum += users[i].had;
+    return sum;
+}
+
+/* Gives way, in a task that may be cancelled, or in a thread. */
+static void give_way(struct user *user)
+{
+    if (user->is_task)
+        (void)raddle_yield();
+    else
+        sched_yield();
+}
+
+/* Mutex: one at a time, which a plain counter tells, and ThreadSanitizer. */
+static struct raddle_mutex mutex;
+static unsigned long guarded;
+
+static int use_mutex(struct user *user)
+{
+    int rc = raddle_lock(&mutex);
+
+    if (rc == 0) {
+        unsigned long before = guarded;
+        user->had++;
+        if (test_random(&user->random) % 4 == 0)
+            give_way(user);
+        guarded = before + 1;
+        EXPECT_EQ(raddle_unlock(&mutex), 0);
+    }
+    return rc;
+}
+
+static void prepare_mutex(void)
+{
+    guarded = 0;
+}
+
+static void check_mutex(void)
+{
+    EXPECT_EQ(guarded, total_had());
+    EXPECT(!raddle_locked(&mutex));
+    EXPECT_EQ(raddle_trylock(&mutex), 0);
+    EXPECT_EQ(raddle_unlock(&mutex), 0);
+}
+
+static const struct kind kinds[] = {
+    {"mutex", prepare_mutex, use_mutex, check_mutex, NULL},
+};
+
+enum { KINDS = sizeof(kinds) / sizeof(kinds[0]) };
+
+/* In a task: within a time that may be short. */
+static int use_in_time(struct user *user)
+{
+    struct raddle_scope limit;
+    int rc;
+
+    raddle_scope_enter(&limit, raddle_in(test_random(&user->random) % SPREAD_NS), RADDLE_QUIET);
+    rc = kind->use(user);
+    if (rc == -ECANCELED)
+        EXPECT(raddle_cancelled());
+    return raddle_scope_leave(&limit, rc);
+}
+
+static int body(void *arg)
+{
+    struct user *user = arg;
+    int rc = 0;
+
+    rdl_atomic_fetch_add_acq_rel(&begun, 1u);
+    for (unsigned i = 0; i < ops && rc >= 0; i++) {
+        bool limited = user->is_task && test_random(&user->random) % 2;
+        rc = limited ? use_in_time(user) : kind->use(user);
+        if (test_random(&user->random) % 8 == 0)
+            give_way(user);
+    }
+    if (user->is_task)
+        EXPECT(rc >= 0 || (rc == -ECANCELED && raddle_cancelled()));
+    else
+        EXPECT(rc >= 0);
+    rdl_atomic_fetch_add_acq_rel(&ended, 1u);
+    return rc;
+}
+
+static void *thread_body(void *arg)
+{
+    (void)body(arg);
+    return NULL;
+}
+
+/* Cancels some tasks, when some of them have begun. */
+static void *canceller(void *arg)
+{
+    uint32_t random = *(uint32_t *)arg;
+    unsigned first = test_random(&random) % TASKS;
+
+    while (rdl_atomic_load_acquire(&begun) < first)
+        sched_yield();
+    for (unsigned i = test_random(&random) % TASKS; i > 0; i--) {
+        unsigned number = test_random(&random) % TASKS;
+        int rc = raddle_task_cancel(users[number].task, "the thread");
+        EXPECT(rc == 0 || rc == -EALREADY);
+        spin(test_random(&random) % 4 ? test_random(&random) % 3000 : 30000);
+    }
+    return NULL;
+}
+
+static int one_round(void *arg)
+{
+    uint32_t *random = arg;
+    struct raddle_group g;
+    pthread_t threads[THREADS], cancels;
+
+    for (unsigned i = 0; i < ALL; i++)
+        users[i] =
+            (struct user){.number = i, .is_task = i < TASKS, .random = test_random(random) | 1};
+    rdl_atomic_store_relaxed(&begun, 0u);
+    rdl_atomic_store_relaxed(&ended, 0u);
+    if (kind->prepare)
+        kind->prepare();
+    EXPECT_EQ(raddle_group_open(&g, &(struct raddle_group_options){.mode = RADDLE_COLLECT}), 0);
+    for (unsigned i = 0; i < TASKS; i++) {
+        struct raddle_spawn_options options = {.mobility =
+                                                   i % 3 ? RADDLE_FRESH : RADDLE_MIGRATABLE};
+        EXPECT_EQ(raddle_spawn(&g, &users[i].task, body, &users[i], &options), 0);
+    }
+    for (unsigned i = 0; i < THREADS; i++)
+        EXPECT_EQ(pthread_create(&threads[i], NULL, thread_body, &users[TASKS + i]), 0);
+    EXPECT_EQ(pthread_create(&cancels, NULL, canceller, random), 0);
+    while (rdl_atomic_load_acquire(&ended) < ALL) {
+        if (kind->accompany)
+            kind->accompany();
+        EXPECT_EQ(raddle_sleep(RADDLE_US(20)), 0);
+    }
+    EXPECT_EQ(raddle_group_close(&g, 0), 0);
+    for (unsigned i = 0; i < THREADS; i++)
+        pthread_join(threads[i], NULL);
+    pthread_join(cancels, NULL);
+    for (unsigned i = 0; i < TASKS; i++)
+        raddle_task_unref(users[i].task);
+    kind->check();
+    return 0;
+}
+
+int main(int argc, char **argv)
+{
+    unsigned loops = (unsigned)test_argument(argc, argv, "--loops", test_loops());
+    unsigned long rounds = test_argument(argc, argv, "--rounds", test_slowness() > 1 ? 10 : 40);
+    unsigned long only = test_argument(argc, argv, "--kind", KINDS);
+    struct test_footprint before;
+    uint32_t random = 4711;
+
+    ops = (unsigned)test_argument(argc, argv, "--ops", 100);
+    if (test_run_on(1, test_nothing, NULL) != 0)
+        return 1;
+    before = test_footprint();
+    for (unsigned long k = 0; k < KINDS; k++) {
+        unsigned long had = 0;
+        if (only < KINDS && k != only)
+            continue;
+        kind = &kinds[k];
+        for (unsigned long i = 0; i < rounds && test_failures() == 0; i++) {
+            EXPECT_EQ(test_run_on(loops, one_round, &random), 0);
+            had += total_had();
+        }
+        printf("%u loops, %s: %lu had\n", loops, kind->name, had);
+    }
+    test_same_footprint(&before);
+    return test_result();
+}
