@@ -22,5 +22,6 @@
 #define RADDLE_SYNC_H
 
 #include <raddle/mutex.h>
+#include <raddle/semaphore.h>
 
 #endif

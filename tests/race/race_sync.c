@@ -98,8 +98,41 @@ static void check_mutex(void)
     EXPECT_EQ(raddle_unlock(&mutex), 0);
 }
 
+/* Semaphore: never more out than there are, and all there at the end. */
+enum { PERMITS = 4 };
+static struct raddle_sem sem;
+static rdl_atomic(unsigned) permits_out;
+
+static int use_sem(struct user *user)
+{
+    unsigned wants = 1 + test_random(&user->random) % (PERMITS - 1);
+    int rc = raddle_sem_acquire(&sem, wants);
+
+    if (rc == 0) {
+        user->had++;
+        EXPECT(rdl_atomic_fetch_add_acq_rel(&permits_out, wants) + wants <= PERMITS);
+        if (test_random(&user->random) % 4 == 0)
+            give_way(user);
+        rdl_atomic_fetch_sub_acq_rel(&permits_out, wants);
+        EXPECT_EQ(raddle_sem_release(&sem, wants), 0);
+    }
+    return rc;
+}
+
+static void prepare_sem(void)
+{
+    EXPECT_EQ(raddle_sem_init(&sem, PERMITS, PERMITS), 0);
+}
+
+static void check_sem(void)
+{
+    EXPECT_EQ(permits_out, 0);
+    EXPECT_EQ(raddle_sem_value(&sem), PERMITS);
+}
+
 static const struct kind kinds[] = {
     {"mutex", prepare_mutex, use_mutex, check_mutex, NULL},
+    {"semaphore", prepare_sem, use_sem, check_sem, NULL},
 };
 
 enum { KINDS = sizeof(kinds) / sizeof(kinds[0]) };
