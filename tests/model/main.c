@@ -12,6 +12,7 @@
 #include <time.h>
 
 #include "tests/model/core.h"
+#include "tests/support/counted.h"
 
 enum { CALIBRATION = 64 };
 
@@ -71,6 +72,7 @@ static bool run_case(const struct model_case *c, uint64_t first, uint64_t count)
     printf("model %s/%s: %llu schedules clean, avg %llu steps, %.0f/s\n", model_scenario_name,
            c->name, (unsigned long long)count, (unsigned long long)(steps / count),
            (double)count / seconds);
+    test_counted(count, "schedules");
     return true;
 }
 

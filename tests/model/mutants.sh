@@ -212,4 +212,5 @@ while IFS='|' read -r name scenario file edit; do
 done <<<"$mutants"
 
 printf '%d mutants found, %d not\n' "$found" "$failed"
+printf 'counted: %d mutants\n' "$found"
 [ "$failed" -eq 0 ] && [ "$found" -gt 0 ]

@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "sched/stack.h"
+#include "tests/support/counted.h"
 
 enum { BATCH = 32, CHILDREN = 3, TOKEN = 1000, SPREAD_NS = 60 * 1000 };
 
@@ -348,6 +349,7 @@ int main(int argc, char **argv)
         EXPECT_EQ(test_run_on(loops, run_kind, (void *)(uintptr_t)&kinds[i]), 0);
         printf("%-8s %u loops: %lu rounds, %lu completed, %lu cancelled\n", kinds[i].name, loops,
                completed + cancelled, completed, cancelled);
+        test_counted(completed + cancelled, "races");
         fflush(stdout);
     }
     finished = true;

@@ -35,6 +35,7 @@
 #include "io/fd.h"
 #include "io/op.h"
 #include "sched/annotate.h"
+#include "tests/support/counted.h"
 
 enum { SLOTS = 12, READERS = 30, POLLERS = 6, NUMBERS = 1024, COPIES = 512, PATIENCE_S = 10 };
 
@@ -347,6 +348,7 @@ static void run(unsigned loops, bool with_care)
     EXPECT_EQ(received + left, sent);
     printf("%s, %u loops: %lu closes; of %lu tokens %lu received; %lu waits closed, %lu late\n",
            with_care ? "careful" : "careless", loops, closes, sent, received, ended, late);
+    test_counted(closes, "races");
 }
 
 int main(int argc, char **argv)

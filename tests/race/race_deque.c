@@ -9,6 +9,7 @@
 #include <stdlib.h>
 
 #include "sched/inject.h"
+#include "tests/support/counted.h"
 
 enum { ITEMS = 300000, THIEVES = 3 };
 
@@ -126,5 +127,6 @@ int main(void)
             return 1;
         }
     printf("%d items, each taken once\n", ITEMS);
+    test_counted(ITEMS, "races");
     return 0;
 }

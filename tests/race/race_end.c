@@ -19,6 +19,7 @@
 #include <stdio.h>
 
 #include "runtime/task.h"
+#include "tests/support/counted.h"
 
 enum { KINDS = 4 };
 
@@ -148,5 +149,6 @@ int main(int argc, char **argv)
     printf("%u loops:", loops);
     for (unsigned i = 0; i < KINDS; i++)
         printf(" %lu by %s%s", ended[i], kinds[i], i + 1 < KINDS ? "," : "\n");
+    test_counted(rounds, "races");
     return test_result();
 }

@@ -3,6 +3,7 @@
  * the end.
  */
 #include "sched/inbox.h"
+#include "tests/support/counted.h"
 
 #include <pthread.h>
 #include <stdio.h>
@@ -82,5 +83,6 @@ int main(void)
                 return 1;
         }
     printf("%u of %d accepted, %u taken\n", accepted, PUSHERS * EACH, taken);
+    test_counted(taken, "races");
     return accepted == taken ? 0 : 1;
 }

@@ -22,6 +22,7 @@
 
 #include "io/fd.h"
 #include "tests/support/race_io.h"
+#include "tests/support/counted.h"
 
 static unsigned rounds;
 static unsigned happened, ended; /* how the races went: both should be many */
@@ -420,6 +421,7 @@ static int main_task(void *arg)
         kinds[i].race();
         printf("%-8s %-7s %u rounds: %u happened, %u ended\n", kinds[i].name, kinds[i].by, rounds,
                happened, ended);
+        test_counted(happened + ended, "races");
         fflush(stdout);
         happened = ended = 0;
         raced++;

@@ -16,6 +16,7 @@
 
 #include "sched/atomic.h"
 #include "sched/sys.h"
+#include "tests/support/counted.h"
 
 enum {
     SUBMITTERS = 3,
@@ -232,5 +233,6 @@ int main(void)
     }
     printf("race_pool: %u run, %u cancelled, %u refused, %lu children\n", ended[0], ended[1],
            ended[2], children_done);
+    test_counted(ended[0] + ended[1] + ended[2], "races");
     return ended[0] && ended[1] && ended[2] ? 0 : 1;
 }

@@ -10,6 +10,7 @@
  */
 #define _GNU_SOURCE
 #include "tests/support/runtime.h"
+#include "tests/support/counted.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -203,5 +204,6 @@ int main(int argc, char **argv)
     test_same_footprint(&before);
     printf("%lu loops, %lu lives each: %lu callbacks, %lu tasks; %lu refused\n", owners, rounds,
            accepted, tasks, refused);
+    test_counted(accepted + tasks, "races");
     return test_result();
 }

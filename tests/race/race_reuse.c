@@ -35,6 +35,7 @@
 
 #include "io/fd.h"
 #include "io/op.h"
+#include "tests/support/counted.h"
 
 enum {
     OWNERS = 16,
@@ -612,6 +613,7 @@ int main(int argc, char **argv)
            "operations cut "
            "short; %lu without a port\n",
            loops, connections, bytes_sent, bytes_received, bytes_left, cut_short, without_port);
+    test_counted(connections, "races");
     for (unsigned i = 0; i < KINDS; i++)
         printf("  %-16s %lu\n", names[i], by_kind[i]);
     return test_result();

@@ -10,6 +10,7 @@
  */
 #define _GNU_SOURCE
 #include "tests/support/runtime.h"
+#include "tests/support/counted.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -189,5 +190,6 @@ int main(int argc, char **argv)
     printf("%u loops: %lu tasks; %lu handles seen while they ran, %lu after; %lu prints\n", loops,
            rdl_atomic_load_relaxed(&spawned), rdl_atomic_load_relaxed(&pending),
            rdl_atomic_load_relaxed(&taken), prints);
+    test_counted(rdl_atomic_load_relaxed(&spawned), "races");
     return test_result();
 }

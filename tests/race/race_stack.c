@@ -13,6 +13,7 @@
 #include "sched/lock.h"
 #include "sched/stack.h"
 #include "sched/sys.h"
+#include "tests/support/counted.h"
 
 enum { THREADS = 4, ROUNDS = 4000, HOLD = 150, SHARED = 64 };
 
@@ -176,5 +177,6 @@ int main(void)
     printf("race_stack: %ld gets, %zu in use, %zu slabs, %zu areas, wrong %d\n",
            rdl_atomic_load_relaxed(&gets), stats.in_use, stats.slabs, stats.areas,
            rdl_atomic_load_relaxed(&wrong));
+    test_counted((unsigned long long)rdl_atomic_load_relaxed(&gets), "races");
     return stats.in_use || stats.slabs || stats.areas || rdl_atomic_load_relaxed(&wrong) ? 1 : 0;
 }

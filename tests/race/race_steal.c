@@ -9,6 +9,7 @@
  */
 #define _GNU_SOURCE
 #include "tests/support/runtime.h"
+#include "tests/support/counted.h"
 
 #include <sched.h>
 #include <stdio.h>
@@ -66,6 +67,7 @@ static bool spread(void)
         printf("%sloop %u: %lu", i ? ", " : "", i, count);
     }
     printf(" of %lu tasks, %llu stolen\n", tasks, (unsigned long long)steals);
+    test_counted(tasks, "races");
     EXPECT_EQ(sum, tasks);
     return even && steals > 0;
 }

@@ -11,6 +11,7 @@
  */
 #define _GNU_SOURCE
 #include "tests/support/runtime.h"
+#include "tests/support/counted.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -215,5 +216,6 @@ int main(int argc, char **argv)
     }
     printf("%u loops: %lu tasks, %lu of them cancelled\n", loops, rdl_atomic_load_relaxed(&spawned),
            rdl_atomic_load_relaxed(&cancelled));
+    test_counted(rdl_atomic_load_relaxed(&spawned), "races");
     return test_result();
 }

@@ -22,6 +22,7 @@
 #include <unistd.h>
 
 #include "runtime/loop.h"
+#include "tests/support/counted.h"
 
 enum {
     TREES = 6,
@@ -286,5 +287,6 @@ int main(int argc, char **argv)
     printf("%u loops: %lu leaves, %lu of them cancelled; %lu jobs done, %lu taken back\n", loops,
            rdl_atomic_load_relaxed(&spawned), rdl_atomic_load_relaxed(&cancelled),
            rdl_atomic_load_relaxed(&jobs_done), rdl_atomic_load_relaxed(&jobs_taken_back));
+    test_counted(rdl_atomic_load_relaxed(&spawned), "races");
     return test_result();
 }

@@ -10,6 +10,7 @@
  */
 #define _GNU_SOURCE
 #include "tests/support/runtime.h"
+#include "tests/support/counted.h"
 
 #include <errno.h>
 #include <pthread.h>
@@ -252,6 +253,7 @@ int main(int argc, char **argv)
             had += total_had();
         }
         printf("%u loops, %s: %lu had\n", loops, kind->name, had);
+        test_counted(had, "races");
     }
     test_same_footprint(&before);
     return test_result();

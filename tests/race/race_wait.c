@@ -16,6 +16,7 @@
 #include <stdlib.h>
 
 #include "sched/lock.h"
+#include "tests/support/counted.h"
 
 enum { ROUNDS = 200000, CANCELLED_ONLY = 4 };
 
@@ -122,5 +123,6 @@ int main(void)
         return 1;
     }
     printf("%u waits ended by wakers, %u by the canceller, %u slept\n", by_fire, by_poke, times);
+    test_counted(by_fire + by_poke, "races");
     return 0;
 }

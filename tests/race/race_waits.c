@@ -21,6 +21,7 @@
  */
 #define _GNU_SOURCE
 #include "tests/race/waits.h"
+#include "tests/support/counted.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -530,6 +531,7 @@ int main(int argc, char **argv)
     free(children);
     printf("%lu rounds of %u tasks and more, %u loops: %lu tasks\n", round_number,
            cell_count * CELL_TASKS, loops, (unsigned long)value(&spawned));
+    test_counted(value(&spawned), "races");
     for (unsigned i = 0; i < KINDS; i++)
         printf("  %-16s %8lu completed %9lu cancelled\n", names[i],
                (unsigned long)value(&completed[i]), (unsigned long)value(&cancelled[i]));

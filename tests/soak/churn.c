@@ -20,6 +20,7 @@
  */
 #define _GNU_SOURCE
 #include "tests/support/runtime.h"
+#include "tests/support/counted.h"
 
 #include <errno.h>
 #include <malloc.h>
@@ -130,6 +131,7 @@ static void judge(const char *what)
            last->resident_kib, first->mappings, last->mappings, first->descriptors,
            last->descriptors, heap / million, kib / million, mappings / million,
            descriptors / million);
+    test_counted((unsigned long long)last->cycles, "cycles of churn");
     fflush(stdout);
     EXPECT(last->cycles > first->cycles);
     EXPECT(descriptors < 0.5);
