@@ -151,7 +151,8 @@ same "a name instead of a number: status" $? 1
 contains "a name instead of a number" "$out" "tcp:not.numeric:1"
 out=$(timeout 10 "$raddle" serve echo --listen unix:/nonexistent/folder/socket 2>&1)
 same "a socket in no folder: status" $? 1
-same "a socket in no folder: lines" "$(wc -l <<<"$out")" 1
+# Beside what is said where io_uring is denied.
+same "a socket in no folder: lines" "$(grep -vc "; using epoll$" <<<"$out")" 1
 out=$(timeout 10 "$raddle" load echo --connect tcp:127.0.0.1:1 --duration 1 2>&1)
 same "load without a server: status" $? 1
 contains "load without a server" "$out" "refused"
