@@ -274,7 +274,7 @@ if [ "$took" -lt 30 ]; then pass; else fail "a stop without drain took $took ten
 echo "== echo"
 serve echo --listen tcp:127.0.0.1:0
 for size in 1 64 16384 1M; do
-    timeout 30 "$raddle" load echo --connect "tcp:127.0.0.1:$port" --connections 8 --size $size --duration 0.3 --warmup 0 >"$work/out"
+    timeout 30 "$raddle" load echo --connect "tcp:127.0.0.1:$port" --connections 8 --size $size --duration 1 --warmup 0 >"$work/out"
     same "load echo, $size: status" $? 0
 done
 timeout 30 "$raddle" load echo --connect "tcp:127.0.0.1:$port" --connections 8 --pipeline 8 --duration 0.3 --server-pid "$server" >"$work/out"
