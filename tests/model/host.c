@@ -200,6 +200,8 @@ static struct host_op *reap(struct driver *d, unsigned i, int32_t result)
     d->pending[i] = NULL;
     op->submitted = false;
     op->result = result;
+    if (op->ended)
+        op->ended(op);
     return op;
 }
 

@@ -33,6 +33,7 @@ struct host_op {
     bool submitted; /* the driver's */
     bool cancelled;
     int32_t result;
+    void (*ended)(struct host_op *op); /* may be NULL: told of result, before the fiber is */
 };
 
 static inline struct rdl_op *host_op(struct host_op *op)
