@@ -60,7 +60,8 @@ static void begin(bool with_operation, void (*main)(struct rdl_fiber *), model_t
     fiber->mobility = RADDLE_MIGRATABLE;
     fiber->home = &loops[0];
     model_check(rdl_loop_post(&loops[0], &fiber->run));
-    model_spawn("stranger", stranger, NULL);
+    if (stranger)
+        model_spawn("stranger", stranger, NULL);
 }
 
 static void end(void)
@@ -160,6 +161,35 @@ static void canceller(void *arg)
     end_second_wait();
 }
 
+/* The canceller is a fiber on the other loop: what it has won goes home from there, or where it is. */
+static void cancelling_fiber(struct rdl_fiber *self)
+{
+    (void)self;
+    canceller(NULL);
+}
+
+static void begin_from_loop(bool with_operation)
+{
+    struct rdl_fiber *other;
+
+    begin(with_operation, cancelled, NULL);
+    model_check(rdl_fiber_create(NULL, sizeof *other, sizeof *other, 0, cancelling_fiber, &other) ==
+                0);
+    other->mobility = RADDLE_PINNED;
+    other->home = &loops[1];
+    model_check(rdl_loop_post(&loops[1], &other->run));
+}
+
+static void begin_timer_cancelled_from_loop(void)
+{
+    begin_from_loop(false);
+}
+
+static void begin_op_cancelled_from_loop(void)
+{
+    begin_from_loop(true);
+}
+
 static void begin_timer_woken(void)
 {
     begin(false, woken, waker);
@@ -187,5 +217,7 @@ const struct model_case model_cases[] = {
     {"timer_cancelled", begin_timer_cancelled, end},
     {"op_woken", begin_op_woken, end},
     {"op_cancelled", begin_op_cancelled, end},
+    {"timer_cancelled_from_loop", begin_timer_cancelled_from_loop, end},
+    {"op_cancelled_from_loop", begin_op_cancelled_from_loop, end},
     {0},
 };

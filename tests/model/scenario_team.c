@@ -7,6 +7,7 @@
  */
 #include "sched/loop.h"
 
+#include <raddle/error.h>
 #include <raddle/task.h>
 
 #include "tests/model/host.h"
@@ -25,6 +26,7 @@ static rdl_atomic(uint32_t) ran[FIBERS];
 static unsigned runs[FIBERS];
 static struct rdl_runnable callbacks[2];
 static unsigned called, ended;
+static unsigned fiber_count;
 
 static void stop_all(void)
 {
@@ -233,6 +235,137 @@ static void begin_woken_home(void)
     model_spawn("stranger", stranger, NULL);
 }
 
+/* A stranger posts and stops, whatever the loops are about: what was posted before a stop is run before it. */
+static void count_call(struct rdl_runnable *r)
+{
+    (void)r;
+    (void)model_count(&called);
+}
+
+static void stopper(void *arg)
+{
+    (void)arg;
+    callbacks[0].call = callbacks[1].call = count_call;
+    for (unsigned i = 0; i < loop_count; i++) {
+        model_check(rdl_loop_post(&loops[i], &callbacks[i]));
+        rdl_loop_stop(&loops[i]);
+    }
+}
+
+static void end_stopped(void)
+{
+    model_check(called == loop_count);
+    end();
+}
+
+static void begin_stop(void)
+{
+    begin(2);
+    model_spawn("stopper", stopper, NULL);
+}
+
+static void begin_stop_alone(void)
+{
+    begin(1);
+    model_spawn("stopper", stopper, NULL);
+}
+
+/* A fiber goes to the other loop and back, while a stranger ends the wait in between. Whoever goes is at its
+ * destination when it goes on. */
+static void mover(struct rdl_fiber *self)
+{
+    note_run(number_of(self));
+    model_check(rdl_fiber_move(self, &loops[1]) == 0 && rdl_loop_current() == &loops[1]);
+    ticket = rdl_fiber_arm(self, RDL_PARK_CANCELLABLE);
+    (void)rdl_atomic_exchange_acq_rel(&published, 1u);
+    model_check(rdl_fiber_park(self, RDL_PARK_CANCELLABLE, "a stranger", 0) == 7);
+    model_check(rdl_loop_current() == &loops[1]);
+    model_check(rdl_fiber_move(self, &loops[0]) == 0 && rdl_loop_current() == &loops[0]);
+    if (model_count(&ended) == fiber_count)
+        stop_all();
+}
+
+static void begin_move(void)
+{
+    begin(2);
+    fiber_count = 1;
+    rdl_atomic_init(&published, 0u);
+    model_check(rdl_loop_post(&loops[0], &make(0, mover, RADDLE_MIGRATABLE, &loops[0])->run));
+    model_spawn("stranger", stranger, NULL);
+}
+
+/* Two that go opposite ways, between loops that would rather sleep. */
+static void crosser(struct rdl_fiber *self)
+{
+    unsigned i = number_of(self);
+
+    note_run(i);
+    for (unsigned n = 1; n <= 2; n++) {
+        struct rdl_loop *to = &loops[(i + n) % 2];
+
+        model_check(rdl_fiber_move(self, to) == 0 && rdl_loop_current() == to);
+    }
+    if (model_count(&ended) == fiber_count)
+        stop_all();
+}
+
+static void begin_cross(void)
+{
+    begin(2);
+    fiber_count = 2;
+    for (unsigned i = 0; i < 2; i++)
+        model_check(rdl_loop_post(&loops[i], &make(i, crosser, RADDLE_FRESH, &loops[i])->run));
+}
+
+/* To a loop that takes no more: the fiber stays where it is, and is told so. */
+static void knocker(struct rdl_fiber *self)
+{
+    int rc;
+
+    note_run(number_of(self));
+    rc = rdl_fiber_move(self, &loops[1]);
+    model_check(rc == 0 ? rdl_loop_current() == &loops[1] : rdl_loop_current() == &loops[0]);
+    model_check(rc == 0 || rc == RADDLE_ESHUTDOWN);
+    if (rc == 0)
+        model_check(rdl_fiber_move(self, &loops[0]) == 0);
+    rdl_loop_stop(&loops[0]);
+}
+
+/* As runtime/loop.c closes: runs until there is nothing, then takes no more. */
+static void run_and_close(void *arg)
+{
+    struct rdl_loop *loop = arg;
+
+    do {
+        rdl_loop_stop(loop);
+        model_check(rdl_loop_run(loop) == 0);
+    } while (rdl_loop_busy(loop) || !rdl_inbox_close(&loop->inbox));
+}
+
+static void begin_move_closing(void)
+{
+    host_begin();
+    loop_count = 1;
+    called = ended = 0;
+    for (unsigned i = 0; i < FIBERS; i++) {
+        rdl_atomic_init(&ran[i], 0u);
+        runs[i] = 0;
+    }
+    for (unsigned i = 0; i < 2; i++)
+        rdl_loop_init(&loops[i], host_driver(i), NULL, i);
+    model_check(rdl_loop_post(&loops[0], &make(0, knocker, RADDLE_FRESH, &loops[0])->run));
+    model_spawn("loop 0", run_loop, &loops[0]);
+    model_spawn("loop 1", run_and_close, &loops[1]);
+}
+
+static void end_moved(void)
+{
+    model_check(runs[0] == 1);
+    model_check(!rdl_loop_busy(&loops[0]) && !rdl_loop_busy(&loops[1]));
+    model_check(rdl_inbox_empty(&loops[0].inbox));
+    host_end();
+}
+
 /* What only people read, and the loop's own. */
 const char *const model_unwatched_names[] = {"counter", "waiting_", "answer", NULL};
 const char model_scenario_name[] = "team";
@@ -244,5 +377,10 @@ const struct model_case model_cases[] = {
     {"chain_3", begin_chain_3, end},
     {"woken", begin_woken, end},
     {"woken_home", begin_woken_home, end},
+    {"stop", begin_stop, end_stopped},
+    {"stop_alone", begin_stop_alone, end_stopped},
+    {"move", begin_move, end},
+    {"cross", begin_cross, end},
+    {"move_closing", begin_move_closing, end_moved},
     {0},
 };

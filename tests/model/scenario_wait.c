@@ -129,6 +129,26 @@ static void begin_fire_fire_poke(void)
     model_spawn("timer", waker, number(1));
 }
 
+static void other_poker(void *arg)
+{
+    (void)arg;
+    buffers[1] = 1;
+    if (rdl_wait_poke(&wait, 0, TIMER) == RDL_FIRE_QUEUE)
+        run_sleeper();
+}
+
+static void begin_poke_poke(void)
+{
+    begin_poke();
+    model_spawn("other poker", other_poker, NULL);
+}
+
+static void begin_fire_poke_poke(void)
+{
+    begin_fire_poke();
+    model_spawn("other poker", other_poker, NULL);
+}
+
 /* The sleeper thinks better of it, or has been fired: it knows which, and what it was. */
 static void disarmer(void *arg)
 {
@@ -145,6 +165,18 @@ static void disarmer(void *arg)
     model_check(rdl_wait_disarm(&wait));
 }
 
+static void poked_disarmer(void *arg)
+{
+    (void)arg;
+    stack = 10;
+    if (!rdl_wait_disarm(&wait)) {
+        run_sleeper();
+    } else {
+        model_check(model_count(&runs) == 1);
+        stack++;
+    }
+}
+
 static void begin_disarm(void)
 {
     begin();
@@ -152,6 +184,22 @@ static void begin_disarm(void)
     model_spawn("disarmer", disarmer, NULL);
     model_spawn("completion", waker, number(0));
     model_spawn("timer", waker, number(1));
+}
+
+static void end_poked(void)
+{
+    end_ran_once();
+    model_check(rdl_atomic_load_relaxed(&wait.poked) == 1);
+}
+
+/* The same with a poke, which stays behind where it ends nothing. */
+static void begin_disarm_poke(void)
+{
+    begin();
+    ticket = rdl_wait_arm(&wait);
+    model_spawn("disarmer", poked_disarmer, NULL);
+    model_spawn("completion", waker, number(0));
+    model_spawn("poker", poker, NULL);
 }
 
 /* From here on: a task that looks, arms and parks, several times. */
@@ -329,7 +377,10 @@ const struct model_case model_cases[] = {
     {"poke", begin_poke, end_ran_once},
     {"fire_poke", begin_fire_poke, end_ran_once},
     {"fire_fire_poke", begin_fire_fire_poke, end_ran_once},
+    {"poke_poke", begin_poke_poke, end_ran_once},
+    {"fire_poke_poke", begin_fire_poke_poke, end_ran_once},
     {"disarm", begin_disarm, end_ran_once},
+    {"disarm_poke", begin_disarm_poke, end_poked},
     {"two_cancels", begin_two_cancels, NULL},
     {"shield", begin_shield, NULL},
     {"either", begin_either, NULL},
