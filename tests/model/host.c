@@ -216,10 +216,16 @@ static bool cancel(struct rdl_driver *driver, struct rdl_op *op)
             (void)reap(d, i, -ECANCELED);
             return true;
         }
-        d->pending[i]->cancelled = model_choose(2);
+        d->pending[i]->cancelled = d->pending[i]->waits || model_choose(2);
         return false;
     }
     model_fail("cancelled an operation that the driver doesn't have");
+}
+
+/* Can the operation complete in this poll? */
+static bool can_end(const struct host_op *op)
+{
+    return op && (!op->waits || op->cancelled);
 }
 
 static int poll_driver(struct rdl_driver *driver, int64_t timeout_ns)
@@ -229,7 +235,7 @@ static int poll_driver(struct rdl_driver *driver, int64_t timeout_ns)
     int completed = 0;
 
     for (unsigned i = 0; i < PENDING; i++)
-        pending |= d->pending[i] != NULL;
+        pending |= can_end(d->pending[i]);
     if (timeout_ns < 0 && !pending)
         model_sleep_while(&d->woken, 0);
     if (!rdl_atomic_exchange_acq_rel(&d->woken, 0u) && timeout_ns > 0 && !pending)
@@ -238,7 +244,7 @@ static int poll_driver(struct rdl_driver *driver, int64_t timeout_ns)
     if (timeout_ns == 0)
         model_yield();
     for (unsigned i = 0; i < PENDING; i++)
-        if (d->pending[i] && model_choose(2)) {
+        if (can_end(d->pending[i]) && model_choose(2)) {
             bool cancelled = d->pending[i]->cancelled;
             struct host_op *op = reap(d, i, cancelled ? -ECANCELED : 1);
 

@@ -30,6 +30,7 @@ struct rdl_driver *host_driver(unsigned index);
  * late, or make it complete with -ECANCELED. */
 struct host_op {
     struct rdl_fiber *fiber;
+    bool waits;     /* completes only when it is cancelled */
     bool submitted; /* the driver's */
     bool cancelled;
     int32_t result;

@@ -25,7 +25,7 @@
 #include "tests/model/host.h"
 #include "tests/model/model.h"
 
-enum { LOOPS = 2, CLIENTS = 2, FD = 5, CONNECTION = 100 };
+enum { LOOPS = 2, CLIENTS = 2, FD = 5, CONNECTION = 100, PER_FILE = 10 };
 
 static struct rdl_loop loops[LOOPS];
 
@@ -58,6 +58,13 @@ static rdl_atomic(uint32_t) cancellers; /* that have client 0 in their hands */
 static rdl_atomic(uint32_t) clients_in;
 static unsigned closer_count;
 static bool timed, reuses, may_cancel;
+static bool idle; /* nobody connects */
+
+/* What an accept from a file gives: it says which file. */
+static int connection_of(unsigned from)
+{
+    return CONNECTION + PER_FILE * (int)from + (int)given_out++;
+}
 
 static void note_in(struct client *client)
 {
@@ -75,7 +82,7 @@ static __attribute__((no_sanitize("thread"))) void op_ended(struct host_op *host
     if (host->result >= 0) {
         if (k->file != file)
             model_fail("an operation was done on a file that is closed");
-        k->op->result = CONNECTION + (int)given_out++;
+        k->op->result = connection_of(k->file);
     } else {
         k->op->result = host->result;
     }
@@ -91,14 +98,14 @@ static __attribute__((no_sanitize("thread"))) bool submit(struct rdl_driver *dri
     for (unsigned c = 0; c < CLIENTS; c++)
         if (op == &clients[c].op)
             note_in(&clients[c]);
-    if (!is_open || model_choose(4) == 0) {
-        op->result = is_open ? CONNECTION + (int)given_out++ : -EBADF;
+    if (!is_open || (!idle && model_choose(4) == 0)) {
+        op->result = is_open ? connection_of(file) : -EBADF;
         return true;
     }
     while (k->op)
         k++;
-    *k =
-        (struct kernel_op){.host = {.fiber = op->fiber, .ended = op_ended}, .op = op, .file = file};
+    *k = (struct kernel_op){
+        .host = {.fiber = op->fiber, .waits = idle, .ended = op_ended}, .op = op, .file = file};
     return host_driver(i)->ops->submit(host_driver(i), host_op(&k->host));
 }
 
@@ -222,11 +229,13 @@ static void client_main(struct rdl_fiber *self)
         (void)rdl_atomic_exchange_acq_rel(&entered, 1u);
     client->op = (struct rdl_op){.code = RDL_OP_ACCEPT, .fd = FD};
     got = rdl_op_run(&client->op);
-    if (got >= CONNECTION)
+    if (got >= CONNECTION) {
         (void)model_count(&accepted);
-    else
+        model_check(got < CONNECTION + PER_FILE); /* it began before the close */
+    } else {
         model_check(got == RADDLE_ECLOSED || got == -EBADF ||
                     (got == -ECANCELED && first && may_cancel));
+    }
     model_check(!self->op && !self->finishing && !rdl_timer_armed(&self->timer));
     /* The frame is given back: the closer has nothing to do with it any more. */
     model_poison(&client->op, sizeof client->op);
@@ -336,7 +345,7 @@ static void begin(void)
     file = given_out = accepted = closes = 0;
     closer_count = 1;
     is_open = true;
-    timed = reuses = may_cancel = false;
+    timed = reuses = may_cancel = idle = false;
     rdl_atomic_init(&entered, 0u);
     rdl_atomic_init(&cancellers, 0u);
     rdl_atomic_init(&clients_in, 0u);
@@ -360,6 +369,13 @@ static void end(void)
     model_check(closes == 1);
     model_check(accepted == given_out);
     host_end();
+}
+
+/* Nothing but the close ends the operations. */
+static void begin_idle(void)
+{
+    begin();
+    idle = true;
 }
 
 static void begin_reuse(void)
@@ -411,6 +427,7 @@ const char *const model_unwatched_names[] = {"counter", "waiting_", "answer", NU
 const char model_scenario_name[] = "fd";
 const struct model_case model_cases[] = {
     {"close", begin, end},
+    {"idle", begin_idle, end},
     {"reuse", begin_reuse, end},
     {"cancel", begin_cancel, end},
     {"timer", begin_timer, end},
