@@ -155,8 +155,10 @@ const struct raddle_policy *raddle_get_policy(void)
 
 /* The first policy from policy on whose function at this place is set. */
 #define NEAREST(policy, function)                                                                  \
-    while (!(policy)->function)                                                                    \
-    (policy) = (policy)->base ? (policy)->base : &builtin
+    do {                                                                                           \
+        while (!(policy)->function)                                                                \
+            (policy) = (policy)->base ? (policy)->base : &builtin;                                 \
+    } while (0)
 
 int rdl_policy_new_loop(const struct raddle_policy *policy,
                         const struct raddle_loop_options *options, struct raddle_loop **out)

@@ -17,6 +17,7 @@
  */
 #include "sched/cancel.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <raddle/scope.h>
 #include <stddef.h>
@@ -35,6 +36,7 @@ void rdl_scope_enter(struct rdl_fiber *self, struct rdl_scope *scope, struct rdl
     bool root = self->scope == NULL;
     bool shield = flags & RADDLE_SHIELD;
 
+    assert(root || parent);
     scope->parent = parent;
     scope->fiber = self;
     scope->deadline_ns = deadline_ns;

@@ -226,7 +226,7 @@ static bool send_on(struct rdl_team *team, struct rdl_loop *from, struct rdl_fib
 {
     struct rdl_loop *to = team->loops[(fiber->home->index + 1) % team->count];
 
-    if (to == from) { /* which woke it from where it slept */
+    if (from && to == from) { /* which woke it from where it slept */
         push_local(from, &fiber->run);
         return true;
     }

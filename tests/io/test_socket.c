@@ -689,8 +689,10 @@ static int past_deadlines(void *arg)
     int pair[2], pipes[2];
 
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) || pipe2(pipes, O_CLOEXEC) ||
-        bind(listener, (struct sockaddr *)&to, sizeof(to)) || listen(listener, 5) || !full)
+        bind(listener, (struct sockaddr *)&to, sizeof(to)) || listen(listener, 5) || !full) {
+        free(full);
         return -ENOMEM;
+    }
     for (int i = 0; i < 6; i++) {
         struct raddle_scope scope;
         ssize_t n = -1;

@@ -69,7 +69,7 @@ static __attribute__((noinline)) int large_frame(int seed)
     __asm__ volatile("" : : "r"(frame) : "memory");
     frame[0] = (char)seed;
     __asm__ volatile("" : : "r"(frame) : "memory");
-    return frame[sizeof(frame) / 2];
+    return frame[0];
 }
 
 static int has_large_frame(void *arg)

@@ -164,7 +164,7 @@ static __attribute__((noinline)) void leap(void)
 
     __asm__ volatile("" : : "r"(frame) : "memory"); /* or the compiler makes it one byte */
     frame[0] = 1;
-    sink = frame[0];
+    sink = (unsigned char)frame[0];
 }
 
 static __attribute__((noinline)) void leap_from_half_way(void)
@@ -174,7 +174,7 @@ static __attribute__((noinline)) void leap_from_half_way(void)
     __asm__ volatile("" : : "r"(frame) : "memory");
     frame[sizeof frame - 1] = 1;
     leap();
-    sink = frame[sizeof frame - 1];
+    sink = (unsigned char)frame[sizeof frame - 1];
 }
 
 static void leaps(void *arg)

@@ -295,7 +295,7 @@ static char *long_request(const char *before, size_t filler, const char *after, 
 {
     char *request = malloc(strlen(before) + filler + strlen(after) + 1);
 
-    memcpy(request, before, strlen(before));
+    memcpy(request, before, strlen(before) + 1);
     memset(request + strlen(before), 'x', filler);
     memcpy(request + strlen(before) + filler, after, strlen(after) + 1);
     *count = strlen(request);
@@ -376,7 +376,7 @@ Test(http, how_the_bytes_are_cut_makes_no_difference)
             count += strlen(request);
         }
         /* Some have a byte that is wrong. */
-        if (round % 3 == 0)
+        if (round % 3 == 0 && count)
             stream[(size_t)rand() % count] = (char)rand();
         stream[count] = '\0';
         whole = answer(stream, count, ALL_AT_ONCE);

@@ -62,7 +62,7 @@ static int measure_pair(struct rdl_bench *bench, const char *name, rdl_coroutine
 
     if (rc == 0)
         rc = rdl_stack_get(NULL, 0, &stack_b);
-    if (rc < 0)
+    if (rc)
         return rdl_cli_error("bench %s: %s", name, raddle_strerror(rc));
     rdl_series_init(&series, name, "ns", 0);
     rdl_series_init(&warm_up, name, "ns", 0);

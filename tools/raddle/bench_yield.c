@@ -25,6 +25,7 @@ static int yield_task(void *arg)
     int rc = 0;
 
     for (uint64_t i = 0; rc == 0 && i < yielding->rounds; i++) {
+        /* NOLINTNEXTLINE(bugprone-macro-repeated-side-effects): to repeat it is what the macro is for */
         EIGHT(rc |= raddle_yield(); turns++;)
     }
     rdl_atomic_fetch_add_relaxed(&yielding->turns, turns);
