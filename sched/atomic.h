@@ -19,7 +19,7 @@
 #include <stdatomic.h>
 
 /* The type of a field that several threads touch. */
-#define rdl_atomic(type) _Atomic(type)
+#define rdl_atomic(type)      _Atomic(type)
 
 /* Sets a field that no other thread can see yet. */
 #define rdl_atomic_init(p, v) atomic_init((p), (v))
@@ -42,21 +42,21 @@
  * Compare-exchange: strong, success ordering in the name. On failure *expected holds what was seen:
  * read relaxed, except for _acq_rel and _seq_cst, which fail with acquire and seq_cst.
  */
-#define rdl_atomic_cas_relaxed(p, expected, v)                                                         \
-        atomic_compare_exchange_strong_explicit((p), (expected), (v), memory_order_relaxed,            \
-                                                memory_order_relaxed)
-#define rdl_atomic_cas_acquire(p, expected, v)                                                         \
-        atomic_compare_exchange_strong_explicit((p), (expected), (v), memory_order_acquire,            \
-                                                memory_order_relaxed)
-#define rdl_atomic_cas_release(p, expected, v)                                                         \
-        atomic_compare_exchange_strong_explicit((p), (expected), (v), memory_order_release,            \
-                                                memory_order_relaxed)
-#define rdl_atomic_cas_acq_rel(p, expected, v)                                                         \
-        atomic_compare_exchange_strong_explicit((p), (expected), (v), memory_order_acq_rel,            \
-                                                memory_order_acquire)
-#define rdl_atomic_cas_seq_cst(p, expected, v)                                                         \
-        atomic_compare_exchange_strong_explicit((p), (expected), (v), memory_order_seq_cst,            \
-                                                memory_order_seq_cst)
+#define rdl_atomic_cas_relaxed(p, expected, v)                                                     \
+    atomic_compare_exchange_strong_explicit((p), (expected), (v), memory_order_relaxed,            \
+                                            memory_order_relaxed)
+#define rdl_atomic_cas_acquire(p, expected, v)                                                     \
+    atomic_compare_exchange_strong_explicit((p), (expected), (v), memory_order_acquire,            \
+                                            memory_order_relaxed)
+#define rdl_atomic_cas_release(p, expected, v)                                                     \
+    atomic_compare_exchange_strong_explicit((p), (expected), (v), memory_order_release,            \
+                                            memory_order_relaxed)
+#define rdl_atomic_cas_acq_rel(p, expected, v)                                                     \
+    atomic_compare_exchange_strong_explicit((p), (expected), (v), memory_order_acq_rel,            \
+                                            memory_order_acquire)
+#define rdl_atomic_cas_seq_cst(p, expected, v)                                                     \
+    atomic_compare_exchange_strong_explicit((p), (expected), (v), memory_order_seq_cst,            \
+                                            memory_order_seq_cst)
 
 #define rdl_atomic_fetch_add_relaxed(p, v) atomic_fetch_add_explicit((p), (v), memory_order_relaxed)
 #define rdl_atomic_fetch_add_acq_rel(p, v) atomic_fetch_add_explicit((p), (v), memory_order_acq_rel)
@@ -65,7 +65,7 @@
 #define rdl_atomic_fetch_sub_release(p, v) atomic_fetch_sub_explicit((p), (v), memory_order_release)
 #define rdl_atomic_fetch_sub_acq_rel(p, v) atomic_fetch_sub_explicit((p), (v), memory_order_acq_rel)
 #define rdl_atomic_fetch_sub_seq_cst(p, v) atomic_fetch_sub_explicit((p), (v), memory_order_seq_cst)
-#define rdl_atomic_fetch_or_acq_rel(p, v) atomic_fetch_or_explicit((p), (v), memory_order_acq_rel)
+#define rdl_atomic_fetch_or_acq_rel(p, v)  atomic_fetch_or_explicit((p), (v), memory_order_acq_rel)
 #define rdl_atomic_fetch_and_acq_rel(p, v) atomic_fetch_and_explicit((p), (v), memory_order_acq_rel)
 
 #define rdl_atomic_fence_seq_cst() atomic_thread_fence(memory_order_seq_cst)

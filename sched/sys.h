@@ -26,18 +26,19 @@
 
 /* One name per call, for hooks. */
 #define RDL_SYS_CALLS(X)                                                                           \
-    X(MALLOC) X(CALLOC) X(REALLOC) X(MMAP) X(MUNMAP) X(MPROTECT) X(MADVISE)                        \
-    X(THREAD_CREATE) X(CLOSE) X(READ) X(WRITE) X(READV) X(WRITEV) X(RECV) X(SEND) X(RECVMSG)       \
-    X(SENDMSG) X(SOCKET) X(BIND) X(LISTEN) X(ACCEPT) X(CONNECT) X(SHUTDOWN) X(GETSOCKOPT)          \
-    X(SETSOCKOPT) X(GETSOCKNAME) X(POLL) X(FCNTL) X(EPOLL_CREATE) X(EPOLL_CTL) X(EPOLL_WAIT)       \
-    X(EVENTFD) X(URING_SETUP) X(URING_ENTER) X(URING_REGISTER) X(COMPLETION) X(CLOCK)              \
-    X(SIGACTION) X(OPEN) X(UNLINK) X(FSTAT) X(LSTAT)
+    X(MALLOC)                                                                                      \
+    X(CALLOC) X(REALLOC) X(MMAP) X(MUNMAP) X(MPROTECT) X(MADVISE) X(THREAD_CREATE) X(CLOSE)        \
+        X(READ) X(WRITE) X(READV) X(WRITEV) X(RECV) X(SEND) X(RECVMSG) X(SENDMSG) X(SOCKET)        \
+            X(BIND) X(LISTEN) X(ACCEPT) X(CONNECT) X(SHUTDOWN) X(GETSOCKOPT) X(SETSOCKOPT)         \
+                X(GETSOCKNAME) X(POLL) X(FCNTL) X(EPOLL_CREATE) X(EPOLL_CTL) X(EPOLL_WAIT)         \
+                    X(EVENTFD) X(URING_SETUP) X(URING_ENTER) X(URING_REGISTER) X(COMPLETION)       \
+                        X(CLOCK) X(SIGACTION) X(OPEN) X(UNLINK) X(FSTAT) X(LSTAT)
 
 enum rdl_sys_call {
 #define RDL_SYS_ENUM(name) RDL_SYS_##name,
     RDL_SYS_CALLS(RDL_SYS_ENUM)
 #undef RDL_SYS_ENUM
-    RDL_SYS_COUNT
+        RDL_SYS_COUNT
 };
 
 /*
@@ -87,11 +88,11 @@ ssize_t rdl_sys_write(int fd, const void *buffer, size_t bytes);
 ssize_t rdl_sys_readv(int fd, const struct iovec *iov, int count);
 ssize_t rdl_sys_writev(int fd, const struct iovec *iov, int count);
 int rdl_sys_poll(struct pollfd *fds, nfds_t count, int timeout_ms);
-int rdl_sys_get_nonblock(int fd);          /* 1, 0 or -errno */
+int rdl_sys_get_nonblock(int fd); /* 1, 0 or -errno */
 int rdl_sys_set_nonblock(int fd, bool on);
-int rdl_sys_get_cloexec(int fd);           /* 1, 0 or -errno */
+int rdl_sys_get_cloexec(int fd); /* 1, 0 or -errno */
 int rdl_sys_set_cloexec(int fd);
-int rdl_sys_file_type(int fd);             /* S_IFMT bits or -errno */
+int rdl_sys_file_type(int fd); /* S_IFMT bits or -errno */
 int rdl_sys_unlink(const char *path);
 int rdl_sys_lstat(const char *path, struct stat *out);
 
