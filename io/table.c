@@ -5,6 +5,7 @@
  */
 #include "io/table.h"
 
+#include <errno.h>
 #include <sys/mman.h>
 
 #include "sched/sys.h"
@@ -41,15 +42,15 @@ int rdl_table_reach(struct rdl_table *table, uint32_t index, void **out)
     size_t bytes = (size_t)chunk_count(chunk) * table->element_bytes;
     char *nobody = NULL;
     void *fresh;
-    int rc;
 
     *out = rdl_table_at(table, index);
     if (*out)
         return 0;
-    rc = rdl_sys_mmap(bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
-                      &fresh);
-    if (rc < 0)
-        return rc;
+    /* Whatever mmap(2) calls it: where memory is locked it says -EAGAIN, which from an operation on a
+     * descriptor means something else. */
+    if (rdl_sys_mmap(bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE,
+                     &fresh) < 0)
+        return -ENOMEM;
     if (!rdl_atomic_cas_acq_rel(&table->chunks[chunk], &nobody, (char *)fresh))
         (void)rdl_sys_munmap(fresh, bytes);
     *out = rdl_table_at(table, index);

@@ -56,10 +56,12 @@ Test(table, each_visits_every_element_of_every_chunk)
     rdl_table_fini(&table);
 }
 
+static int mmap_error = -ENOMEM;
+
 static int no_memory(enum rdl_sys_call call, size_t *length)
 {
     (void)length;
-    return call == RDL_SYS_MMAP ? -ENOMEM : 0;
+    return call == RDL_SYS_MMAP ? mmap_error : 0;
 }
 
 Test(table, no_memory_is_an_error)
@@ -71,4 +73,14 @@ Test(table, no_memory_is_an_error)
     rdl_sys_set_hook(NULL);
     cr_assert_eq(rdl_table_reach(&table, 5, &element), 0);
     rdl_table_fini(&table);
+}
+
+Test(table, locked_memory_that_has_come_to_its_limit_is_no_memory)
+{
+    void *element;
+
+    mmap_error = -EAGAIN;
+    rdl_sys_set_hook(no_memory);
+    cr_assert_eq(rdl_table_reach(&table, 5, &element), -ENOMEM);
+    rdl_sys_set_hook(NULL);
 }
