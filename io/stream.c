@@ -164,11 +164,13 @@ static int end(raddle_stream *stream, bool reset)
         return rc;
     }
     wait_for_users(stream);
-    if (rc == 0) {
-        if (reset && rdl_fd_kind(entry, stream->fd) == RDL_FD_TCP)
-            (void)rdl_sys_setsockopt(stream->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+    /* Without memory for an entry no operation has ever found one: the descriptor is closed all the same. */
+    if (reset && (rc == -ENOMEM || (rc == 0 && rdl_fd_kind(entry, stream->fd) == RDL_FD_TCP)))
+        (void)rdl_sys_setsockopt(stream->fd, SOL_SOCKET, SO_LINGER, &linger, sizeof(linger));
+    if (rc == 0)
         rc = rdl_fd_close_end(stream->fd, entry);
-    }
+    else if (rc == -ENOMEM)
+        rc = rdl_sys_close(stream->fd);
     rdl_sys_free(stream);
     return rc;
 }

@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "io/listener.h"
+#include "io/stream.h"
 #include "sched/sys.h"
 
 TestSuite(stream, .timeout = 30);
@@ -57,6 +58,34 @@ Test(stream, without_memory_the_descriptor_stays_the_callers)
     cr_assert_eq(raddle_write_all(stream, pair, 1), -EPERM);
     cr_assert_eq(raddle_stream_close(stream), 0);
     cr_assert_eq(fcntl(pair[0], F_GETFD), -1);
+}
+
+static int no_entry(enum rdl_sys_call call, size_t *length)
+{
+    (void)length;
+    return call == RDL_SYS_MMAP ? -ENOMEM : 0;
+}
+
+/* As an accepted connection is, whose number is the first one of its size. */
+Test(stream, without_memory_for_the_descriptors_entry_it_is_closed_all_the_same)
+{
+    raddle_stream *stream = NULL;
+    int pair[2], high[2];
+
+    cr_assert_eq(socketpair(AF_UNIX, SOCK_STREAM, 0, pair), 0);
+    for (int i = 0; i < 2; i++) {
+        high[i] = fcntl(pair[i], F_DUPFD_CLOEXEC, 600);
+        cr_assert_geq(high[i], 600);
+        cr_assert_eq(rdl_stream_accepted(high[i], &stream), 0);
+        rdl_sys_set_hook(no_entry);
+        if (i)
+            raddle_stream_abort(stream);
+        else
+            cr_assert_eq(raddle_stream_close(stream), 0);
+        rdl_sys_set_hook(NULL);
+        cr_assert_eq(fcntl(high[i], F_GETFD), -1);
+        close(pair[i]);
+    }
 }
 
 struct scene {
