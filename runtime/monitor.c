@@ -43,8 +43,8 @@ struct rdl_monitor {
     rdl_atomic(bool) stop;
     rdl_atomic(raddle_task *) main;
     rdl_atomic(bool) owns_signals;
-    /* By this monitor, and not given back yet; its thread's, then the stopper's. */
-    bool sigint_taken;
+    /* By this monitor, and not given back yet; sigint's is its thread's, then the stopper's. */
+    bool sigint_taken, sigquit_taken, sigurg_taken;
     struct sigaction old_sigint, old_sigquit, old_sigurg;
     struct watched *watched; /* one per loop, or NULL */
 };
@@ -198,12 +198,12 @@ int rdl_monitor_start(const struct rdl_monitor_options *options, struct rdl_moni
         if (options->sigint)
             m->sigint_taken = take_signal(SIGINT, on_signal, &m->old_sigint) == 0;
         if (options->sigquit)
-            (void)take_signal(SIGQUIT, on_signal, &m->old_sigquit);
+            m->sigquit_taken = take_signal(SIGQUIT, on_signal, &m->old_sigquit) == 0;
         rdl_atomic_store_release(&m->owns_signals, true);
         wake(m); /* for a signal that has come already */
     }
     if (options->slow_ns)
-        (void)take_signal(SIGURG, on_urgent, &m->old_sigurg);
+        m->sigurg_taken = take_signal(SIGURG, on_urgent, &m->old_sigurg) == 0;
     *out = m;
     return 0;
 close_fd:
@@ -225,7 +225,7 @@ static void give_back_signals(struct rdl_monitor *m)
     if (!rdl_atomic_load_acquire(&m->owns_signals))
         return;
     give_back_sigint(m);
-    if (m->options.sigquit)
+    if (m->sigquit_taken)
         (void)rdl_sys_sigaction(SIGQUIT, &m->old_sigquit, NULL);
     rdl_atomic_store_relaxed(&signal_fd, -1);
     rdl_atomic_store_release(&signal_owner, NULL);
@@ -247,7 +247,7 @@ void rdl_monitor_stop(struct rdl_monitor *m)
     wake(m);
     pthread_join(m->thread, NULL);
     give_back_signals(m);
-    if (m->options.slow_ns)
+    if (m->sigurg_taken)
         (void)rdl_sys_sigaction(SIGURG, &m->old_sigurg, NULL);
     raddle_task_unref(rdl_atomic_load_relaxed(&m->main));
     (void)rdl_sys_close(m->wake_fd);

@@ -10,6 +10,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "sched/sys.h"
+
 TestSuite(signal, .timeout = 30);
 
 enum { SHORT = 5 * 1000000 };
@@ -198,4 +200,47 @@ RuntimeTest(signal, sigpipe_is_left_alone_if_so_asked)
     int status = in_child(leaves_sigpipe);
 
     cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGPIPE, "status %x", status);
+}
+
+static int no_sigaction(enum rdl_sys_call call, size_t *length)
+{
+    (void)length;
+    return call == RDL_SYS_SIGACTION ? -EPERM : 0;
+}
+
+static void mine(int number)
+{
+    (void)number;
+}
+
+static int may_again(void *arg)
+{
+    (void)arg;
+    rdl_sys_set_hook(NULL);
+    return 0;
+}
+
+static int not_taken(void)
+{
+    static const int numbers[] = {SIGINT, SIGQUIT, SIGURG, SIGPIPE};
+    struct raddle_run_options options = {.flags = RADDLE_RUN_SIGQUIT, .slow_ns = RADDLE_S(1)};
+    struct sigaction action = {.sa_handler = mine};
+
+    EXPECT_EQ(test_run(test_nothing, NULL), 0);
+    for (unsigned i = 0; i < 4; i++)
+        EXPECT_EQ(sigaction(numbers[i], &action, NULL), 0);
+    rdl_sys_set_hook(no_sigaction);
+    EXPECT_EQ(raddle_run(may_again, NULL, &options), 0);
+    for (unsigned i = 0; i < 4; i++) {
+        EXPECT_EQ(sigaction(numbers[i], NULL, &action), 0);
+        EXPECT(action.sa_handler == mine);
+    }
+    return 0;
+}
+
+RuntimeTest(signal, what_could_not_be_taken_is_not_given_back)
+{
+    int status = in_child(not_taken);
+
+    cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %x", status);
 }
