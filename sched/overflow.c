@@ -287,8 +287,12 @@ int rdl_overflow_install(void)
             rc = rdl_sys_sigaction(SIGBUS, NULL, &previous_bus);
         if (rc == 0)
             rc = rdl_sys_sigaction(SIGSEGV, &action, NULL);
-        if (rc == 0)
+        if (rc == 0) {
             rc = rdl_sys_sigaction(SIGBUS, &action, NULL);
+            /* Else the next try would find our own handler, and make it its own successor. */
+            if (rc < 0)
+                (void)rdl_sys_sigaction(SIGSEGV, &previous_segv, NULL);
+        }
         installed = rc == 0;
     }
     rdl_lock_release(&lock);

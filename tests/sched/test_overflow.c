@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "sched/coroutine.h"
+#include "sched/sys.h"
 
 TestSuite(overflow, .timeout = 60);
 
@@ -310,6 +311,47 @@ Test(overflow, a_signal_that_was_ignored_stays_ignored)
 {
     run(sent_but_ignored);
     cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 7);
+}
+
+static int left; /* calls that succeed */
+
+static int refuse_sigaction(enum rdl_sys_call call, size_t *length)
+{
+    (void)length;
+    return call == RDL_SYS_SIGACTION && left-- == 0 ? -EPERM : 0;
+}
+
+static void on_fault(int number)
+{
+    (void)number;
+    _exit(9);
+}
+
+/* Whatever of it failed, who had the signal before has it: also after a second try. */
+static void installed_in_part(void)
+{
+    struct sigaction mine = {.sa_handler = on_fault}, now;
+
+    sigaction(SIGSEGV, &mine, NULL);
+    for (int n = 0; n < 4; n++) {
+        left = n;
+        rdl_sys_set_hook(refuse_sigaction);
+        if (rdl_overflow_install() != -EPERM)
+            _exit(2);
+        rdl_sys_set_hook(NULL);
+        sigaction(SIGSEGV, NULL, &now);
+        if (now.sa_handler != on_fault)
+            _exit(3 + n);
+    }
+    if (rdl_overflow_install() != 0)
+        _exit(8);
+    raise(SIGSEGV);
+}
+
+Test(overflow, an_installation_that_fails_leaves_the_signals_as_they_were)
+{
+    run(installed_in_part);
+    cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 9, "status %x", (unsigned)status);
 }
 
 Test(overflow, a_thread_gets_its_old_signal_stack_back)
