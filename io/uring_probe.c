@@ -102,13 +102,13 @@ static int round_trip(struct io_uring *ring)
 {
     struct io_uring_sqe *sqe = io_uring_get_sqe(ring);
     struct io_uring_cqe *cqe = NULL;
-    int rc = rdl_sys_consult(RDL_SYS_URING_ENTER, NULL);
+    int rc;
 
-    if (rc < 0)
-        return rc;
     io_uring_prep_nop(sqe);
     do {
-        rc = io_uring_submit_and_wait(ring, 1);
+        rc = rdl_sys_consult(RDL_SYS_URING_ENTER, NULL);
+        if (rc == 0)
+            rc = io_uring_submit_and_wait(ring, 1);
     } while (rc == -EINTR);
     if (rc < 0)
         return rc;
