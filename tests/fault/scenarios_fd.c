@@ -360,8 +360,8 @@ static int reads_for_a_moment(int fd)
     return raddle_group_close(&g, rc);
 }
 
-/* The same number for one socket after another, and at last for one that epoll knows already, without the
- * library being told of the end of any. */
+/* The same number for one socket after another, and at last for one that epoll knows by that number already:
+ * a copy was kept, and the library not told. */
 static int reuses(void *arg)
 {
     int fds[2], kept, fd, rc = 0;
@@ -371,7 +371,7 @@ static int reuses(void *arg)
         if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
             return -errno;
         rc = reads_for_a_moment(fds[0]);
-        close(fds[0]);
+        rc = fault_first(rc, raddle_fd_close(fds[0]));
         close(fds[1]);
     }
     if (rc < 0)
