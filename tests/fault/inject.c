@@ -13,8 +13,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* How many calls FAULT_BURST fails: then memory comes back. A server out of it rests and tries again, for as
- * long as it takes. */
+/* How many calls FAULT_BURST fails: then memory, or what it was, comes back. A server that is short of it
+ * rests and tries again, for as long as it takes. */
 enum { BURST = 16 };
 
 extern struct fault_site *const __start_fault_sites[];
@@ -303,6 +303,31 @@ const int *fault_errors(enum rdl_sys_call call)
         ERRORS(LSTAT, -EACCES, -ENOENT)
     default:
         return none;
+    }
+}
+
+int fault_burst_error(enum rdl_sys_call call)
+{
+    switch (call) {
+    case RDL_SYS_MALLOC:
+    case RDL_SYS_CALLOC:
+    case RDL_SYS_REALLOC:
+    case RDL_SYS_MMAP:
+    case RDL_SYS_EPOLL_CTL:
+    case RDL_SYS_URING_SETUP:
+        return -ENOMEM;
+    case RDL_SYS_SOCKET:
+    case RDL_SYS_ACCEPT:
+    case RDL_SYS_EPOLL_CREATE:
+    case RDL_SYS_EVENTFD:
+        return -EMFILE;
+    case RDL_SYS_THREAD_CREATE:
+    case RDL_SYS_URING_ENTER:
+        return -EAGAIN;
+    case RDL_SYS_COMPLETION:
+        return -ECANCELED;
+    default:
+        return 0;
     }
 }
 

@@ -60,6 +60,9 @@ struct fault_held fault_held(void);
 /* The errors that a call is failed with, each negative, ended by 0; none for a call that can't fail. */
 const int *fault_errors(enum rdl_sys_call call);
 
+/* The error that comes in bursts, a shortage; 0 for a call that has none. */
+int fault_burst_error(enum rdl_sys_call call);
+
 /* Whether a driver that can't go on is what this leads to, and the documented end of the process. */
 bool fault_ends_process(const struct fault_plan *plan);
 

@@ -5,10 +5,10 @@
  *     fault_sweep [--full] [--points N] [--floor PERCENT] [--scenario NAME] [--driver NAME] [--sites]
  *
  * A first run of each scenario counts its calls. From these come the points: the k-th call of each kind with
- * each of its errors, once; the k-th allocation and those after it; and five runs in which nothing fails but
- * all is made difficult: transfers of one byte, interrupted calls, events late, events in another order, and
- * nothing at all. Without --full it takes --points of them per scenario and driver, evenly spread, and says
- * so. With it every k is tried until a run doesn't reach it.
+ * each of its errors, once; a burst of a shortage (of memory, of descriptors) that begins with the k-th; and
+ * five runs in which nothing fails but all is made difficult: transfers of one byte, interrupted calls, events
+ * late, events in another order, and nothing at all. Without --full it takes --points of them per scenario and
+ * driver, evenly spread, and says so. With it every k is tried until a run doesn't reach it.
  *
  * Each point is a process of its own, with a limit to its time. There the scenario runs with the fault and,
  * as whatever failed must be over, once more without. Then there must be no task, as many descriptors and
@@ -110,12 +110,6 @@ static void sweep_call(struct sweep_case *c, enum rdl_sys_call call, enum fault_
         run_point(c, &(struct fault_plan){kind, call, k, error}, tally, &reached);
 }
 
-static bool is_allocation(enum rdl_sys_call call)
-{
-    return call == RDL_SYS_MALLOC || call == RDL_SYS_CALLOC || call == RDL_SYS_REALLOC ||
-           call == RDL_SYS_MMAP || call == RDL_SYS_THREAD_CREATE;
-}
-
 static void sweep_all(struct sweep_case *c, struct tally *tally)
 {
     for (int call = 0; call < RDL_SYS_COUNT; call++) {
@@ -125,8 +119,8 @@ static void sweep_all(struct sweep_case *c, struct tally *tally)
             continue;
         for (const int *error = fault_errors(which); *error; error++)
             sweep_call(c, which, FAULT_ONCE, *error, tally);
-        if (is_allocation(which))
-            sweep_call(c, which, FAULT_BURST, *fault_errors(which), tally);
+        if (fault_burst_error(which))
+            sweep_call(c, which, FAULT_BURST, fault_burst_error(which), tally);
     }
 }
 
@@ -147,10 +141,11 @@ static bool nth_point(const struct sweep_case *c, unsigned n, struct fault_plan 
             return true;
         }
         n -= points;
-        if (!is_allocation((enum rdl_sys_call)call))
+        if (!fault_burst_error((enum rdl_sys_call)call))
             continue;
         if (n < calls) {
-            *out = (struct fault_plan){FAULT_BURST, (enum rdl_sys_call)call, n + 1, errors[0]};
+            *out = (struct fault_plan){FAULT_BURST, (enum rdl_sys_call)call, n + 1,
+                                       fault_burst_error((enum rdl_sys_call)call)};
             return true;
         }
         n -= calls;
