@@ -75,8 +75,9 @@ void rdl_scope_mark(struct rdl_scope *scope, enum rdl_scope_state state, const c
 
     /* Whoever comes first says why, before it sets the state. Who comes second sets the state too, if it is
      * still open, because it must hold when the call returns: then there may be no reason for a moment.
-     * release pairs with the acquire in rdl_scope_canceller(). */
-    if (rdl_atomic_cas_acq_rel(&scope->claimed, &nobody, 1u))
+     * The claim orders nothing. Each release has its acquire: reason's in raddle_cancel_reason(), state's in
+     * rdl_scope_canceller(). */
+    if (rdl_atomic_cas_relaxed(&scope->claimed, &nobody, 1u))
         rdl_atomic_store_release(&scope->reason, reason);
     (void)rdl_atomic_cas_release(&scope->state, &open, state);
 }

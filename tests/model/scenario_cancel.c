@@ -207,6 +207,25 @@ static void begin_timer(void)
     spawn_canceller("canceller", &outer);
 }
 
+/* The deadline against a cancel of the same scope: whichever comes first stays what it was. */
+static void cancelled_or_expired(struct rdl_fiber *self)
+{
+    uint32_t state;
+
+    enter(self, 0, rdl_loop_now(&loop) + 50);
+    sleep_until_cancelled(self);
+    state = rdl_atomic_load_acquire(&inner.state);
+    model_check(state != RDL_SCOPE_OPEN);
+    finish(self);
+    model_check(rdl_atomic_load_acquire(&inner.state) == state);
+}
+
+static void begin_expired(void)
+{
+    begin(cancelled_or_expired);
+    spawn_canceller("canceller", &inner);
+}
+
 /* An operation against a cancel: it is with the driver no more when the fiber goes on. */
 static struct host_op op;
 
@@ -234,11 +253,8 @@ static void begin_op(void)
 const char *const model_unwatched_names[] = {"counter", "waiting_", "answer", NULL};
 const char model_scenario_name[] = "cancel";
 const struct model_case model_cases[] = {
-    {"one", begin_one, end},
-    {"two", begin_two, end},
-    {"shield", begin_shield, end},
-    {"shielded_wait", begin_shielded_wait, end},
-    {"timer", begin_timer, end},
-    {"op", begin_op, end},
-    {0},
+    {"one", begin_one, end},       {"two", begin_two, end},
+    {"shield", begin_shield, end}, {"shielded_wait", begin_shielded_wait, end},
+    {"timer", begin_timer, end},   {"expired", begin_expired, end},
+    {"op", begin_op, end},         {0},
 };

@@ -367,6 +367,8 @@ static int looking_main(void *arg)
         model_check(*reason == 'x');
     while ((n = rdl_atomic_fetch_add_acq_rel(&cancellers, 0u)) != canceller_count)
         model_sleep_while(&cancellers, n);
+    /* Whoever was first says why, and nobody else later. */
+    model_check(raddle_cancel_reason() && (!reason || raddle_cancel_reason() == reason));
     model_check(raddle_scope_leave(&scope, -ECANCELED) == 0);
     return finish();
 }
