@@ -9,6 +9,8 @@
 #   raddle_deep(NAME SECONDS ARGUMENT...)
 #                                      A plain program once more, with arguments that make it take hours,
 #                                      per driver and on 1, 2 and 4 loops. Only with RADDLE_TEST_DEEP.
+#   raddle_soak(NAME SECONDS SOURCE...)
+#                                      A plain program that takes --seconds, once per driver.
 #   raddle_script(NAME COMMAND...)     A check by a script: 0, 1, or 77.
 #
 # A test links the static library, so it reaches what is hidden in the shared one. A sanitizer's report
@@ -112,6 +114,16 @@ function(raddle_race name)
     add_test(NAME ${name} COMMAND ${name})
     raddle_test_entry(${name} 120 2 race)
   endif()
+endfunction()
+
+function(raddle_soak name seconds)
+  raddle_test_program(${name} ${ARGN})
+  foreach(driver IN ITEMS uring epoll)
+    add_test(NAME ${name}.${driver} COMMAND ${name} --seconds ${seconds})
+    raddle_test_entry(${name}.${driver} 300 2 soak io ${driver})
+    set_property(TEST ${name}.${driver} APPEND PROPERTY ENVIRONMENT
+      "RADDLE_POLICY=${driver};RADDLE_TEST_LOOPS=2")
+  endforeach()
 endfunction()
 
 function(raddle_deep name seconds)
