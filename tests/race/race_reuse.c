@@ -39,8 +39,9 @@
 
 enum {
     OWNERS = 16,
-    CHUNK = 2048, /* bytes at once, at most */
-    ACCEPTORS = 3,
+    CHUNK = 2048,  /* bytes at once, at most */
+    ACCEPTORS = 3, /* at times MANY_ACCEPTORS, more than a close ends in one go */
+    MANY_ACCEPTORS = 40,
     COPIES = 512, /* numbers from here on are no connection's: nobody waits for them */
     PATIENCE_S = 20,
     LAST_BYTE_MS = 5000,
@@ -524,7 +525,7 @@ static void run_listener(struct connection *c, unsigned owner)
         listen(fd, 8) != 0 || getsockname(fd, (struct sockaddr *)&name, &length) != 0)
         stop("a listener");
     EXPECT_EQ(raddle_group_open(&g, NULL), 0);
-    for (unsigned i = 0; i < ACCEPTORS; i++)
+    for (unsigned i = test_random(&c->random) % 8 ? ACCEPTORS : MANY_ACCEPTORS; i; i--)
         start(&g, accept_all, c, i);
     for (unsigned i = test_random(&c->random) % 6; i; i--) {
         pass_time(&c->random);

@@ -8,13 +8,15 @@
  * whose children are cells. All children wait, each in one of the ways below. Then a thread cancels every
  * region, every cell, or every single child, round by round; another one walks through the cells at the
  * same time and sends, receives, connects, and lets the executor's threads go. A few of the children
- * complete by themselves when the storm begins, and a few go on entering scopes and groups. Wanted:
+ * complete by themselves when the storm begins, and a few go on entering scopes and groups. Beside them all
+ * survivors wait for the same things, whom nobody cancels. Wanted:
  *
  *     as many tasks have ended as were spawned, each cancelled one knows why
  *     tokens sent = received by tasks + left in the descriptors, in number and in sum; each in its cell
  *     tokens that tasks have sent = those that came out at the other end
  *     connections made = accepted by tasks + left in the backlog
  *     jobs that have run = calls that returned 0
+ *     every survivor gets what it waits for: none of the cancelled has taken a wake with it
  *     no stack and no descriptor is left
  *
  * Where four loops are asked for, every second round has two.
@@ -61,7 +63,7 @@ struct child {
 };
 
 static struct cell *cells;
-static struct child *children;
+static struct child *children, *survivors;
 static unsigned cell_count;
 static raddle_task *regions[CELLS_MAX / REGION_CELLS];
 static unsigned region_count;
@@ -69,7 +71,7 @@ static unsigned region_count;
 static rdl_atomic(uint64_t) spawned, ended, completed[KINDS], cancelled[KINDS];
 static rdl_atomic(unsigned) parked;
 static rdl_atomic(bool) storming;
-static rdl_atomic(uint64_t) jobs_run, jobs_done;
+static rdl_atomic(uint64_t) jobs_run, jobs_done, survived;
 
 static raddle_executor *executor;
 static sem_t turnstile; /* jobs pass it one by one when it is open */
@@ -265,6 +267,21 @@ static int wait_somehow(struct cell *cell, unsigned number, enum kind kind)
     }
 }
 
+/* In what survivors wait, in turn. */
+static const enum kind surviving[] = {JOB, RECV, READ, SEND, WRITE, ACCEPT, JOIN};
+
+enum { SURVIVING = sizeof(surviving) / sizeof(surviving[0]), SURVIVOR_CELLS = 4 };
+
+static int survive(void *arg)
+{
+    struct child *child = arg;
+
+    EXPECT(wait_somehow(child->cell, child->number, surviving[child->number]) >= 0);
+    waits_add(&survived, 1);
+    waits_add(&ended, 1);
+    return 0;
+}
+
 /* A tenth completes and a tenth enters; of the first child, which others join, nothing is wanted. */
 static enum kind kind_of(unsigned number)
 {
@@ -365,6 +382,12 @@ static void cancel_all(unsigned long how, uint32_t *random)
     }
 }
 
+/* Every second time no job ends until all are cancelled, so that who waits for room gets it from those. */
+static bool jobs_late(void)
+{
+    return round_number / 2 % 2;
+}
+
 static void *storms(void *arg)
 {
     unsigned me = (unsigned)(uintptr_t)arg;
@@ -378,7 +401,8 @@ static void *storms(void *arg)
         if (me == 0) {
             cancel_all(round_number, &random);
         } else {
-            sem_post(&turnstile);
+            if (!jobs_late())
+                sem_post(&turnstile);
             for (unsigned i = 0; i < cell_count; i++) {
                 waits_feed(&cells[i], &random);
                 rdl_atomic_store_release(&fed, i + 1);
@@ -432,11 +456,30 @@ static void open_clog(void)
     EXPECT(full);
 }
 
+static void spawn_survivors(struct raddle_group *g)
+{
+    for (unsigned i = 0; i < cell_count; i += SURVIVOR_CELLS) {
+        for (unsigned j = 0; j < SURVIVING; j++) {
+            struct child *survivor = &survivors[i / SURVIVOR_CELLS * SURVIVING + j];
+
+            *survivor = (struct child){&cells[i], j};
+            (void)spawn(g, NULL, survive, survivor, j);
+        }
+    }
+}
+
+/* What is enough for those who are left. */
+static void feed_survivors(void)
+{
+    for (unsigned i = 0; i < cell_count; i += SURVIVOR_CELLS)
+        waits_feed_one_each(&cells[i]);
+}
+
 /* The main task. */
 static int storm(void *arg)
 {
     unsigned wanted = rdl_atomic_load_relaxed(&through) + 2;
-    struct raddle_group g;
+    struct raddle_group survivors_group, g;
 
     (void)arg;
     rdl_atomic_store_relaxed(&parked, 0u);
@@ -444,17 +487,23 @@ static int storm(void *arg)
     rdl_atomic_store_relaxed(&fed, 0u);
     for (unsigned i = 0; i < cell_count; i++)
         waits_open_cell(&cells[i], i);
+    EXPECT_EQ(raddle_group_open(&survivors_group, NULL), 0);
     EXPECT_EQ(raddle_group_open(&g, &(struct raddle_group_options){.mode = RADDLE_COLLECT}), 0);
     for (unsigned i = 0; i < region_count; i++)
         (void)spawn(&g, &regions[i], run_region, (void *)(uintptr_t)i, i);
     while (rdl_atomic_load_acquire(&parked) != cell_count * CELL_TASKS && !test_failures())
         EXPECT_EQ(raddle_sleep(RADDLE_US(200)), 0);
+    spawn_survivors(&survivors_group);
     rdl_atomic_store_relaxed(&storming, true);
     sem_post(&go[0]);
     sem_post(&go[1]);
-    EXPECT_EQ(raddle_group_close(&g, 0), 0);
     while (rdl_atomic_load_acquire(&through) != wanted)
         EXPECT_EQ(raddle_yield(), 0);
+    if (jobs_late())
+        sem_post(&turnstile);
+    EXPECT_EQ(raddle_group_close(&g, 0), 0);
+    feed_survivors();
+    EXPECT_EQ(raddle_group_close(&survivors_group, 0), 0);
     for (unsigned i = 0; i < cell_count; i++) {
         waits_close_cell(&cells[i]);
         for (unsigned j = 0; j < CELL_TASKS; j++)
@@ -485,7 +534,8 @@ static void size_up(unsigned long tasks)
     region_count = (cell_count + REGION_CELLS - 1) / REGION_CELLS;
     cells = calloc(cell_count, sizeof(*cells));
     children = calloc((size_t)cell_count * CELL_TASKS, sizeof(*children));
-    waits_must(cells && children, "memory");
+    survivors = calloc((size_t)(cell_count / SURVIVOR_CELLS + 1) * SURVIVING, sizeof(*survivors));
+    waits_must(cells && children && survivors, "memory");
     for (size_t i = 0; i < (size_t)cell_count * CELL_TASKS; i++)
         children[i] = (struct child){&cells[i / CELL_TASKS], (unsigned)(i % CELL_TASKS)};
 }
@@ -529,8 +579,10 @@ int main(int argc, char **argv)
         (void)close(blocked[i]);
     free(cells);
     free(children);
-    printf("%lu rounds of %u tasks and more, %u loops: %lu tasks\n", round_number,
-           cell_count * CELL_TASKS, loops, (unsigned long)value(&spawned));
+    free(survivors);
+    printf("%lu rounds of %u tasks and more, %u loops: %lu tasks, %lu survivors\n", round_number,
+           cell_count * CELL_TASKS, loops, (unsigned long)value(&spawned),
+           (unsigned long)value(&survived));
     test_counted(value(&spawned), "races");
     for (unsigned i = 0; i < KINDS; i++)
         printf("  %-16s %8lu completed %9lu cancelled\n", names[i],

@@ -89,4 +89,7 @@ int waits_accept(struct cell *cell);
 /* A thread: sends a few tokens to those who wait in the cell, makes connections, and at times room. */
 void waits_feed(struct cell *cell, uint32_t *random);
 
+/* The same, but one token into each way, one connection, and room in all. */
+void waits_feed_one_each(struct cell *cell);
+
 #endif

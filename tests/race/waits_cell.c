@@ -137,19 +137,30 @@ static void offer_connection(struct cell *cell)
         (void)close(fd);
 }
 
+static void send_token(struct cell *cell, int fd)
+{
+    uint64_t token = waits_new_token(cell);
+
+    put(&cell->fed, token);
+    EXPECT_EQ(write(fd, &token, sizeof(token)), sizeof(token));
+}
+
 void waits_feed(struct cell *cell, uint32_t *random)
 {
-    for (unsigned i = test_random(random) % 8; i; i--) {
-        uint64_t token = waits_new_token(cell);
-        int fd = i & 1 ? cell->pair[1] : cell->pipe[1];
-
-        put(&cell->fed, token);
-        EXPECT_EQ(write(fd, &token, sizeof(token)), sizeof(token));
-    }
+    for (unsigned i = test_random(random) % 8; i; i--)
+        send_token(cell, i & 1 ? cell->pair[1] : cell->pipe[1]);
     for (unsigned i = test_random(random) % 4; i; i--)
         offer_connection(cell);
     if (test_random(random) % 2)
         drain_channels(cell);
+}
+
+void waits_feed_one_each(struct cell *cell)
+{
+    send_token(cell, cell->pair[1]);
+    send_token(cell, cell->pipe[1]);
+    offer_connection(cell);
+    drain_channels(cell);
 }
 
 int waits_receive(struct cell *cell, enum kind kind)
