@@ -363,7 +363,7 @@ static int make_tcp(int listener, int fds[2])
 
 static void open_ends(struct connection *c, int listener)
 {
-    int fds[2], small = 1, rc = -EADDRNOTAVAIL;
+    int fds[2] = {-1, -1}, small = 1, rc = -EADDRNOTAVAIL;
 
     if (c->kind == TCP || c->kind == TCP_STREAMS)
         rc = make_tcp(listener, fds);

@@ -41,16 +41,16 @@ static void pass_ms(unsigned ms)
 /* A shell's command, in silence. */
 __attribute__((format(printf, 1, 2))) static bool command(const char *format, ...)
 {
-    char line[512];
+    char wanted[400], line[512];
     va_list args;
     int n;
 
     va_start(args, format);
-    n = vsnprintf(line, sizeof(line) - 32, format, args);
+    n = vsnprintf(wanted, sizeof(wanted), format, args);
     va_end(args);
-    if (n < 0 || (size_t)n >= sizeof(line) - 32)
+    if (n < 0 || (size_t)n >= sizeof(wanted))
         return false;
-    (void)strcat(line, " >/dev/null 2>&1 </dev/null");
+    (void)snprintf(line, sizeof(line), "%s >/dev/null 2>&1 </dev/null", wanted);
     return system(line) == 0;
 }
 
