@@ -131,9 +131,79 @@ static void check_sem(void)
     EXPECT_EQ(raddle_sem_value(&sem), PERMITS);
 }
 
+/* Event: whoever waits when it is set goes on, though it is cleared at once. */
+static struct raddle_event event;
+
+static int use_event(struct user *user)
+{
+    int rc = raddle_event_wait(&event);
+
+    if (rc == 0)
+        user->had++;
+    return rc;
+}
+
+static void accompany_event(void)
+{
+    raddle_event_set(&event);
+    raddle_event_clear(&event);
+}
+
+static void check_event(void)
+{
+    EXPECT(!raddle_event_is_set(&event));
+}
+
+/* Gone: an event whose memory its only waiter gives back at once, while who set it may still be at it. */
+static rdl_atomic(struct raddle_event *) published[ALL];
+
+static bool set_published(unsigned number)
+{
+    struct raddle_event *other = rdl_atomic_exchange_acq_rel(&published[number], NULL);
+
+    if (other)
+        raddle_event_set(other);
+    return other != NULL;
+}
+
+static int use_gone(struct user *user)
+{
+    struct raddle_event *mine = calloc(1, sizeof(*mine));
+    struct raddle_scope shield;
+    int rc;
+
+    rdl_atomic_store_release(&published[user->number], mine);
+    (void)set_published(test_random(&user->random) % ALL);
+    rc = raddle_event_wait(mine);
+    if (rc == 0) {
+        user->had++;
+    } else if (!rdl_atomic_exchange_acq_rel(&published[user->number], NULL)) {
+        /* Somebody has it, and will set it. */
+        raddle_scope_enter(&shield, 0, RADDLE_SHIELD);
+        EXPECT_EQ(raddle_event_wait(mine), 0);
+        EXPECT_EQ(raddle_scope_leave(&shield, 0), 0);
+    }
+    free(mine);
+    return rc;
+}
+
+static void accompany_gone(void)
+{
+    for (unsigned i = 0; i < ALL; i++)
+        (void)set_published(i);
+}
+
+static void check_gone(void)
+{
+    for (unsigned i = 0; i < ALL; i++)
+        EXPECT(!published[i]);
+}
+
 static const struct kind kinds[] = {
     {"mutex", prepare_mutex, use_mutex, check_mutex, NULL},
     {"semaphore", prepare_sem, use_sem, check_sem, NULL},
+    {"event", NULL, use_event, check_event, accompany_event},
+    {"event that goes", NULL, use_gone, check_gone, accompany_gone},
 };
 
 enum { KINDS = sizeof(kinds) / sizeof(kinds[0]) };
