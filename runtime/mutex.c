@@ -101,6 +101,15 @@ void rdl_mutex_unlock(struct rdl_mutex *m, struct rdl_fiber *fiber)
     hand_on(m);
 }
 
+void rdl_mutex_take_over(struct rdl_mutex *m, struct rdl_queue *from)
+{
+    rdl_queue_move(from, &m->queue);
+    if (rdl_atomic_load_relaxed(&m->owner))
+        return;
+    rdl_atomic_store_relaxed(&m->owner, rdl_queue_first(&m->queue)->owner);
+    rdl_queue_grant(&m->queue, news(m));
+}
+
 int raddle_lock(struct raddle_mutex *mutex)
 {
     struct rdl_fiber *fiber;

@@ -29,4 +29,8 @@ void rdl_mutex_unlock(struct rdl_mutex *mutex, struct rdl_fiber *fiber);
 /* The owner, that it was given to while it waited in line. */
 void rdl_mutex_received(struct rdl_mutex *mutex, struct rdl_fiber *fiber);
 
+/* Its queue's lock held, and that of from: takes the first in line of from into its own, or makes it the
+ * owner. */
+void rdl_mutex_take_over(struct rdl_mutex *mutex, struct rdl_queue *from);
+
 #endif

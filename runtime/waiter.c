@@ -25,12 +25,11 @@
  * it isn't touched after that (a futex is woken by its address).
  *
  * Moving. A waiter that was moved to another queue is never moved again, and waits shielded. It learns of it under
- * the lock of the queue that it joined, which whoever moves it holds.
+ * the lock of the queue that it joined, which whoever moves it holds; that may be before it sleeps.
  */
 #define _GNU_SOURCE
 #include "runtime/waiter.h"
 
-#include <assert.h>
 #include <errno.h>
 #include <pthread.h>
 
@@ -60,6 +59,7 @@ void rdl_waiter_join(struct rdl_waiter *w, struct rdl_queue *q, struct rdl_fiber
                      enum rdl_park how)
 {
     w->fiber = fiber;
+    w->joined = q;
     w->queue = q;
     w->how = how;
     w->state = WAITING;
@@ -76,9 +76,9 @@ static void sleep_thread(struct rdl_waiter *w)
 }
 
 /* In a task that woke without having been called: locks the queue in which it is now. */
-static struct rdl_queue *lock_queue(struct rdl_waiter *w, struct rdl_queue *joined)
+static struct rdl_queue *lock_queue(struct rdl_waiter *w)
 {
-    struct rdl_queue *q;
+    struct rdl_queue *joined = w->joined, *q;
 
     rdl_lock_acquire(&joined->lock);
     q = w->queue;
@@ -91,7 +91,7 @@ static struct rdl_queue *lock_queue(struct rdl_waiter *w, struct rdl_queue *join
 
 bool rdl_waiter_sleep(struct rdl_waiter *w, const char *what)
 {
-    struct rdl_queue *joined = w->queue, *q;
+    struct rdl_queue *q;
     int rc = 0;
 
     if (!w->fiber) {
@@ -99,15 +99,15 @@ bool rdl_waiter_sleep(struct rdl_waiter *w, const char *what)
         return true;
     }
     /* 0 is said by who calls, and by nobody else. */
-    while (rdl_fiber_park(w->fiber, w->how, what, (uint64_t)(uintptr_t)joined) != 0) {
+    while (rdl_fiber_park(w->fiber, w->how, what, (uint64_t)(uintptr_t)w->joined) != 0) {
         if (w->how == RDL_PARK_CANCELLABLE)
             rc = rdl_cancel_check(w->fiber);
-        q = lock_queue(w, joined);
+        q = lock_queue(w);
         if (w->state == CALLED) {
             rdl_lock_release(&q->lock);
             return true;
         }
-        if (w->state == GRANTED || q != joined) {
+        if (w->state == GRANTED || q != w->joined) {
             w->how = RDL_PARK_SHIELDED;
         } else if (w->how == RDL_PARK_CANCELLABLE && rc < 0) {
             rdl_line_leave(&q->waiting, &w->place);
@@ -137,16 +137,12 @@ void rdl_queue_grant(struct rdl_queue *q, int result)
     rdl_line_join(&q->granted, &w->place);
 }
 
-void rdl_queue_move(struct rdl_queue *from, struct rdl_queue *to, bool granted)
+void rdl_queue_move(struct rdl_queue *from, struct rdl_queue *to)
 {
     struct rdl_waiter *w = take_first(&from->waiting);
 
     w->queue = to;
     rdl_line_join(&to->waiting, &w->place);
-    if (granted) {
-        assert(to->waiting.first == &w->place);
-        rdl_queue_grant(to, 0);
-    }
 }
 
 static void fire(const struct call *call)

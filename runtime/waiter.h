@@ -29,11 +29,12 @@ struct rdl_queue {
 };
 
 struct rdl_waiter {
-    struct rdl_place place;     /* first */
-    struct rdl_fiber *fiber;    /* NULL: a plain thread */
-    struct rdl_queue *queue;    /* under the lock of the queue that it joined */
-    enum rdl_park how;          /* the waiter's own */
-    uint8_t state;              /* under queue's lock */
+    struct rdl_place place;   /* first */
+    struct rdl_fiber *fiber;  /* NULL: a plain thread */
+    struct rdl_queue *joined; /* the waiter's own */
+    struct rdl_queue *queue;  /* where it is: joined, or where it was moved. Under joined's lock */
+    enum rdl_park how;        /* the waiter's own */
+    uint8_t state;            /* under queue's lock */
     rdl_atomic(uint32_t) awake; /* a thread's: set by who calls it, and not touched after that */
     uintptr_t owner;            /* who it is, as what is owned knows it */
     size_t wants;               /* for what is waited for: how much, or what */
@@ -65,9 +66,9 @@ static inline struct rdl_waiter *rdl_queue_first(struct rdl_queue *queue)
 /* The lock held: the first in line, of which there is one, has what it wants. */
 void rdl_queue_grant(struct rdl_queue *queue, int result);
 
-/* Both locks held: moves the first in line of from to the end of to's, or to those of to to whom it is granted. From
- * then on it can't be cancelled. */
-void rdl_queue_move(struct rdl_queue *from, struct rdl_queue *to, bool granted);
+/* Both locks held: moves the first in line of from to the end of to's. From then on it can't be
+ * cancelled. */
+void rdl_queue_move(struct rdl_queue *from, struct rdl_queue *to);
 
 /* Releases the lock, then wakes whom something was granted to. Unless somebody is about to be woken, the release is
  * the last touch of the queue; and whoever is woken last comes after it. */

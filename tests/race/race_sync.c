@@ -199,11 +199,61 @@ static void check_gone(void)
         EXPECT(!published[i]);
 }
 
+/* Condition: as many waits return 0 as there were notifications (TC69), each with the mutex. */
+static struct raddle_cond cond;
+static rdl_atomic(unsigned long) notified;
+
+static void notify(size_t count)
+{
+    rdl_atomic_fetch_add_relaxed(&notified, (unsigned long)raddle_cond_notify(&cond, count));
+}
+
+static int use_cond(struct user *user)
+{
+    bool waits = test_random(&user->random) % 2;
+    int rc;
+
+    if (!waits && test_random(&user->random) % 2) {
+        notify(1 + test_random(&user->random) % 3);
+        return 0;
+    }
+    rc = raddle_lock(&mutex);
+    if (rc < 0)
+        return rc;
+    if (waits)
+        rc = raddle_cond_wait(&cond, &mutex);
+    else
+        notify(1 + test_random(&user->random) % 3);
+    guarded++;
+    if (waits && rc == 0)
+        user->had++;
+    EXPECT_EQ(raddle_unlock(&mutex), 0);
+    return rc;
+}
+
+static void prepare_cond(void)
+{
+    rdl_atomic_store_relaxed(&notified, 0ul);
+}
+
+static void accompany_cond(void)
+{
+    notify(2);
+}
+
+static void check_cond(void)
+{
+    EXPECT_EQ(notified, total_had());
+    EXPECT_EQ(raddle_cond_notify_all(&cond), 0);
+    EXPECT(!raddle_locked(&mutex));
+}
+
 static const struct kind kinds[] = {
     {"mutex", prepare_mutex, use_mutex, check_mutex, NULL},
     {"semaphore", prepare_sem, use_sem, check_sem, NULL},
     {"event", NULL, use_event, check_event, accompany_event},
     {"event that goes", NULL, use_gone, check_gone, accompany_gone},
+    {"condition", prepare_cond, use_cond, check_cond, accompany_cond},
 };
 
 enum { KINDS = sizeof(kinds) / sizeof(kinds[0]) };
