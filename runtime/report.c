@@ -81,6 +81,8 @@ const char *raddle_strerror(int result)
     switch (result) {
     case RADDLE_ESHUTDOWN:
         return "shut down, no more work is taken";
+    case RADDLE_EBROKEN:
+        return "the barrier is broken";
     case RADDLE_ESTRAY:
         return "returned \"cancelled\" without having been cancelled";
     case RADDLE_ECLOSED:

@@ -21,6 +21,7 @@
 #ifndef RADDLE_SYNC_H
 #define RADDLE_SYNC_H
 
+#include <raddle/barrier.h>
 #include <raddle/condition.h>
 #include <raddle/event.h>
 #include <raddle/mutex.h>

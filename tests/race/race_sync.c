@@ -248,12 +248,55 @@ static void check_cond(void)
     EXPECT(!raddle_locked(&mutex));
 }
 
+/* Barrier: each number as often as any other, whatever resets and cancellations come between. */
+enum { PARTIES = 4 };
+static struct raddle_barrier barrier;
+static rdl_atomic(unsigned long) numbers[PARTIES];
+
+static int use_barrier(struct user *user)
+{
+    int rc = raddle_barrier_wait(&barrier);
+
+    if (rc >= 0) {
+        user->had++;
+        rdl_atomic_fetch_add_relaxed(&numbers[rc], 1ul);
+    } else if (rc == RADDLE_EBROKEN) {
+        rc = 0;
+    } else if (user->number % 4 == 0) {
+        raddle_barrier_reset(&barrier);
+    }
+    return rc;
+}
+
+static void prepare_barrier(void)
+{
+    for (unsigned i = 0; i < PARTIES; i++)
+        rdl_atomic_store_relaxed(&numbers[i], 0ul);
+    EXPECT_EQ(raddle_barrier_init(&barrier, PARTIES), 0);
+}
+
+/* When they are too few for a round. Again and again, as there are those that reset it. */
+static void accompany_barrier(void)
+{
+    if (rdl_atomic_load_acquire(&ended) > ALL - PARTIES)
+        raddle_barrier_abort(&barrier);
+}
+
+static void check_barrier(void)
+{
+    EXPECT_EQ(raddle_barrier_waiting(&barrier), 0);
+    for (unsigned i = 1; i < PARTIES; i++)
+        EXPECT_EQ(numbers[i], numbers[0]);
+    EXPECT_EQ(numbers[0] * PARTIES, total_had());
+}
+
 static const struct kind kinds[] = {
     {"mutex", prepare_mutex, use_mutex, check_mutex, NULL},
     {"semaphore", prepare_sem, use_sem, check_sem, NULL},
     {"event", NULL, use_event, check_event, accompany_event},
     {"event that goes", NULL, use_gone, check_gone, accompany_gone},
     {"condition", prepare_cond, use_cond, check_cond, accompany_cond},
+    {"barrier", prepare_barrier, use_barrier, check_barrier, accompany_barrier},
 };
 
 enum { KINDS = sizeof(kinds) / sizeof(kinds[0]) };
