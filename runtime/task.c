@@ -89,7 +89,7 @@ static void tell_joiners(struct rdl_task *self, const struct raddle_outcome *out
     raddle_task_unref(handle);
 }
 
-/* A mutex in a frame of this stack is gone; those who might wait for it have returned, too, or will crash. */
+/* What lay in a frame of this stack is gone, and with it the list. */
 static void abandon_held(struct rdl_task *self)
 {
     const struct rdl_stack *stack = self->fiber.stack;
@@ -97,7 +97,7 @@ static void abandon_held(struct rdl_task *self)
 
     while ((held = self->held)) {
         rdl_check((char *)held < stack->low || (char *)held >= stack->top,
-                  "a task returned with a mutex locked that lay in its own frame");
+                  "a task returned while it held a lock that lay in its own frame");
         self->held = held->next;
         held->abandon(held, self->name);
     }

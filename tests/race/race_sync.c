@@ -290,6 +290,41 @@ static void check_barrier(void)
     EXPECT_EQ(numbers[0] * PARTIES, total_had());
 }
 
+/* Read-write lock: readers never see a writer at work, and ThreadSanitizer neither. */
+static struct raddle_rwlock rwlock;
+static unsigned long left, right;
+
+static int use_rwlock(struct user *user)
+{
+    bool writes = test_random(&user->random) % 4 == 0;
+    int rc = writes ? raddle_rwlock_write(&rwlock) : raddle_rwlock_read(&rwlock);
+
+    if (rc < 0)
+        return rc;
+    if (writes)
+        left++;
+    if (test_random(&user->random) % 4 == 0)
+        give_way(user);
+    if (writes)
+        right++;
+    EXPECT_EQ(left, right);
+    user->had += writes;
+    EXPECT_EQ(raddle_rwlock_unlock(&rwlock), 0);
+    return 0;
+}
+
+static void prepare_rwlock(void)
+{
+    left = right = 0;
+}
+
+static void check_rwlock(void)
+{
+    EXPECT_EQ(left, total_had());
+    EXPECT_EQ(raddle_rwlock_try_write(&rwlock), 0);
+    EXPECT_EQ(raddle_rwlock_unlock(&rwlock), 0);
+}
+
 static const struct kind kinds[] = {
     {"mutex", prepare_mutex, use_mutex, check_mutex, NULL},
     {"semaphore", prepare_sem, use_sem, check_sem, NULL},
@@ -297,6 +332,7 @@ static const struct kind kinds[] = {
     {"event that goes", NULL, use_gone, check_gone, accompany_gone},
     {"condition", prepare_cond, use_cond, check_cond, accompany_cond},
     {"barrier", prepare_barrier, use_barrier, check_barrier, accompany_barrier},
+    {"read-write lock", prepare_rwlock, use_rwlock, check_rwlock, NULL},
 };
 
 enum { KINDS = sizeof(kinds) / sizeof(kinds[0]) };

@@ -1,0 +1,175 @@
+/*
+ * runtime/rwlock.c - the read-write lock: one line, of which a writer or a run of readers is let in.
+ *
+ * A newcomer is let in only when nobody waits. Whoever makes room, by unlocking or by giving up its place at
+ * the head of the line, lets in from the head whom there is room for.
+ */
+#include <errno.h>
+#include <raddle/rwlock.h>
+
+#include "runtime/report.h"
+#include "runtime/task.h"
+#include "runtime/waiter.h"
+
+enum wants { READ, WRITE };
+
+struct rdl_rwlock {
+    struct rdl_queue queue;
+    struct rdl_held held; /* the writer's */
+    /* rdl_owner_id() of the writer, 0: none. Changed under the queue's lock; whoever it names may read it
+     * without. */
+    rdl_atomic(uintptr_t) writer;
+    size_t readers; /* under the queue's lock */
+    bool abandoned; /* a writer ended, and no other has been told. Under the queue's lock */
+};
+
+static_assert(sizeof(struct rdl_rwlock) <= sizeof(struct raddle_rwlock),
+              "fits what users compile in");
+
+static struct rdl_rwlock *of(struct raddle_rwlock *lock)
+{
+    return (struct rdl_rwlock *)(void *)lock;
+}
+
+/* The lock held: lets one in, if there is room. -EBUSY, or what it is told. */
+static int let_in(struct rdl_rwlock *l, size_t wants, uintptr_t who)
+{
+    bool abandoned = l->abandoned;
+
+    if (rdl_atomic_load_relaxed(&l->writer) || (wants == WRITE && l->readers))
+        return -EBUSY;
+    if (wants == WRITE) {
+        rdl_atomic_store_relaxed(&l->writer, who);
+        l->abandoned = false;
+    } else {
+        l->readers++;
+    }
+    return abandoned ? -EOWNERDEAD : 0;
+}
+
+/* The lock held, and released. */
+static void serve(struct rdl_rwlock *l)
+{
+    struct rdl_waiter *first;
+    int rc = 0;
+
+    while (rc != -EBUSY && (first = rdl_queue_first(&l->queue))) {
+        rc = let_in(l, first->wants, first->owner);
+        if (rc != -EBUSY)
+            rdl_queue_grant(&l->queue, rc);
+    }
+    rdl_queue_release(&l->queue);
+}
+
+static void abandon(struct rdl_held *held, const char *name)
+{
+    struct rdl_rwlock *l =
+        (struct rdl_rwlock *)(void *)((char *)held - offsetof(struct rdl_rwlock, held));
+
+    if (name)
+        rdl_report("task \"%s\" ended while it held a read-write lock to write", name);
+    else
+        rdl_report("a thread ended while it held a read-write lock to write");
+    rdl_lock_acquire(&l->queue.lock);
+    l->abandoned = true;
+    rdl_atomic_store_relaxed(&l->writer, 0);
+    serve(l);
+}
+
+static bool is_mine(struct rdl_rwlock *l, uintptr_t me)
+{
+    return rdl_atomic_load_relaxed(&l->writer) == me;
+}
+
+/* Has been let in, and was told rc. */
+static int entered(struct rdl_rwlock *l, struct rdl_fiber *fiber, enum wants wants, int rc)
+{
+    if (wants == WRITE)
+        rdl_held_link(fiber, &l->held, abandon);
+    return rc;
+}
+
+static int lock_it(struct rdl_rwlock *l, enum wants wants)
+{
+    struct rdl_waiter waiter = {.wants = wants};
+    struct rdl_fiber *fiber;
+    int rc;
+
+    if (!l)
+        return -EINVAL;
+    rc = rdl_waiter_check(&fiber);
+    if (rc < 0)
+        return rc;
+    waiter.owner = rdl_owner_id(fiber);
+    if (is_mine(l, waiter.owner))
+        return -EDEADLK;
+    rdl_lock_acquire(&l->queue.lock);
+    rc = rdl_queue_first(&l->queue) ? -EBUSY : let_in(l, wants, waiter.owner);
+    if (rc != -EBUSY) {
+        rdl_lock_release(&l->queue.lock);
+        return entered(l, fiber, wants, rc);
+    }
+    rdl_waiter_join(&waiter, &l->queue, fiber, RDL_PARK_CANCELLABLE);
+    rdl_lock_release(&l->queue.lock);
+    if (rdl_waiter_sleep(&waiter, wants == WRITE ? "a lock, to write" : "a lock, to read"))
+        return entered(l, fiber, wants, waiter.result);
+    serve(l);
+    return -ECANCELED;
+}
+
+static int try_it(struct rdl_rwlock *l, enum wants wants)
+{
+    struct rdl_fiber *fiber = rdl_fiber_self();
+    int rc;
+
+    if (!l)
+        return -EINVAL;
+    rdl_lock_acquire(&l->queue.lock);
+    rc = rdl_queue_first(&l->queue) ? -EBUSY : let_in(l, wants, rdl_owner_id(fiber));
+    rdl_lock_release(&l->queue.lock);
+    return rc == -EBUSY ? rc : entered(l, fiber, wants, rc);
+}
+
+int raddle_rwlock_read(struct raddle_rwlock *lock)
+{
+    return lock_it(of(lock), READ);
+}
+
+int raddle_rwlock_write(struct raddle_rwlock *lock)
+{
+    return lock_it(of(lock), WRITE);
+}
+
+int raddle_rwlock_try_read(struct raddle_rwlock *lock)
+{
+    return try_it(of(lock), READ);
+}
+
+int raddle_rwlock_try_write(struct raddle_rwlock *lock)
+{
+    return try_it(of(lock), WRITE);
+}
+
+int raddle_rwlock_unlock(struct raddle_rwlock *lock)
+{
+    struct rdl_fiber *fiber = rdl_fiber_self();
+    struct rdl_rwlock *l = of(lock);
+    bool mine;
+
+    if (!l)
+        return -EINVAL;
+    mine = is_mine(l, rdl_owner_id(fiber));
+    if (mine)
+        rdl_held_unlink(fiber, &l->held);
+    rdl_lock_acquire(&l->queue.lock);
+    if (!mine && !l->readers) {
+        rdl_lock_release(&l->queue.lock);
+        return -EPERM;
+    }
+    if (mine)
+        rdl_atomic_store_relaxed(&l->writer, 0);
+    else
+        l->readers--;
+    serve(l);
+    return 0;
+}
