@@ -25,6 +25,7 @@
 #include <raddle/condition.h>
 #include <raddle/event.h>
 #include <raddle/mutex.h>
+#include <raddle/once.h>
 #include <raddle/rwlock.h>
 #include <raddle/semaphore.h>
 

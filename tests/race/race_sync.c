@@ -325,6 +325,52 @@ static void check_rwlock(void)
     EXPECT_EQ(raddle_rwlock_unlock(&rwlock), 0);
 }
 
+/* Once: of each of so many, one try succeeds, and then there is no other. */
+enum { DEEDS = 50 };
+static struct deed {
+    struct raddle_once once;
+    unsigned done, failed;
+} deeds[DEEDS];
+
+static int do_once(void *arg)
+{
+    struct deed *deed = arg;
+
+    EXPECT_EQ(deed->done, 0);
+    if (raddle_self())
+        (void)raddle_yield();
+    if (deed->failed++ < 3)
+        return -EIO;
+    deed->done = 1;
+    return 7;
+}
+
+static int use_once(struct user *user)
+{
+    struct deed *deed = &deeds[test_random(&user->random) % DEEDS];
+    int rc = raddle_once_run(&deed->once, do_once, deed);
+
+    if (rc == -EIO)
+        return 0;
+    if (rc < 0)
+        return rc;
+    EXPECT_EQ(rc, 7);
+    EXPECT_EQ(deed->done, 1);
+    user->had++;
+    return 0;
+}
+
+static void prepare_once(void)
+{
+    memset(deeds, 0, sizeof(deeds));
+}
+
+static void check_once(void)
+{
+    for (unsigned i = 0; i < DEEDS; i++)
+        EXPECT_EQ(deeds[i].done, raddle_once_done(&deeds[i].once));
+}
+
 static const struct kind kinds[] = {
     {"mutex", prepare_mutex, use_mutex, check_mutex, NULL},
     {"semaphore", prepare_sem, use_sem, check_sem, NULL},
@@ -333,6 +379,7 @@ static const struct kind kinds[] = {
     {"condition", prepare_cond, use_cond, check_cond, accompany_cond},
     {"barrier", prepare_barrier, use_barrier, check_barrier, accompany_barrier},
     {"read-write lock", prepare_rwlock, use_rwlock, check_rwlock, NULL},
+    {"once", prepare_once, use_once, check_once, NULL},
 };
 
 enum { KINDS = sizeof(kinds) / sizeof(kinds[0]) };
