@@ -24,6 +24,7 @@
 #include <raddle/barrier.h>
 #include <raddle/condition.h>
 #include <raddle/event.h>
+#include <raddle/latch.h>
 #include <raddle/mutex.h>
 #include <raddle/once.h>
 #include <raddle/rwlock.h>

@@ -371,6 +371,31 @@ static void check_once(void)
         EXPECT_EQ(deeds[i].done, raddle_once_done(&deeds[i].once));
 }
 
+/* Latch: all that is added is done, and nobody waits for ever. */
+static struct raddle_latch latch;
+
+static int use_latch(struct user *user)
+{
+    unsigned count = test_random(&user->random) % 4;
+    int rc = 0;
+
+    if (count) {
+        EXPECT_EQ(raddle_latch_add(&latch, count), 0);
+        give_way(user);
+        EXPECT_EQ(raddle_latch_done(&latch, count), 0);
+    } else {
+        rc = raddle_latch_wait(&latch);
+        user->had += rc == 0;
+    }
+    return rc;
+}
+
+static void check_latch(void)
+{
+    EXPECT_EQ(raddle_latch_count(&latch), 0);
+    EXPECT_EQ(raddle_latch_wait(&latch), 0);
+}
+
 static const struct kind kinds[] = {
     {"mutex", prepare_mutex, use_mutex, check_mutex, NULL},
     {"semaphore", prepare_sem, use_sem, check_sem, NULL},
@@ -380,6 +405,7 @@ static const struct kind kinds[] = {
     {"barrier", prepare_barrier, use_barrier, check_barrier, accompany_barrier},
     {"read-write lock", prepare_rwlock, use_rwlock, check_rwlock, NULL},
     {"once", prepare_once, use_once, check_once, NULL},
+    {"latch", NULL, use_latch, check_latch, NULL},
 };
 
 enum { KINDS = sizeof(kinds) / sizeof(kinds[0]) };
