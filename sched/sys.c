@@ -401,6 +401,15 @@ void rdl_sys_eventfd_post(int fd)
         ;
 }
 
+void rdl_sys_futex_wait_for(const void *word, uint32_t value, int64_t timeout_ns)
+{
+    struct timespec t = {.tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000};
+    int before = errno;
+
+    (void)syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, &t, NULL, 0);
+    errno = before;
+}
+
 int rdl_sys_sigaction(int signal, const struct sigaction *action, struct sigaction *old)
 {
     CONSULT(SIGACTION, NULL);

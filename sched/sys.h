@@ -120,6 +120,9 @@ int rdl_sys_eventfd(void);
 /* Adds one to its counter. No hook and no result: it can't fail in a way that a caller could handle. */
 void rdl_sys_eventfd_post(int fd);
 
+/* As rdl_sys_futex_wait(), at most for timeout_ns. */
+void rdl_sys_futex_wait_for(const void *word, uint32_t value, int64_t timeout_ns);
+
 /* Signals. */
 int rdl_sys_sigaction(int signal, const struct sigaction *action, struct sigaction *old);
 
