@@ -12,12 +12,12 @@ extern "C" {
 
 /** Results of the library's own, outside the kernel's range of 1 to 4095. */
 enum raddle_error {
-    RADDLE_ESHUTDOWN = -5001, /**< A loop, an executor or a group takes no more work. */
+    RADDLE_ESHUTDOWN = -5001, /**< A loop, an executor, a group or a channel takes no more. */
     RADDLE_EBROKEN = -5002,   /**< A barrier was reset or aborted. */
     /** A task, or the code of a group, came to -ECANCELED although nothing had cancelled it: it is
      *  a failure, and called so in the task's outcome and in its group. */
     RADDLE_ESTRAY = -5005,
-    RADDLE_ECLOSED = -5006, /**< This side closed the descriptor while one waited on it. */
+    RADDLE_ECLOSED = -5006, /**< This side closed the descriptor or the end of a channel. */
 };
 
 /**

@@ -25,8 +25,8 @@ static const struct {
     const char *name;
     rdl_bench_fn *run;
 } benches[] = {
-    {"switch", rdl_bench_switch}, {"spawn", rdl_bench_spawn}, {"yield", rdl_bench_yield},
-    {"parked", rdl_bench_parked}, {"echo", rdl_bench_echo},
+    {"switch", rdl_bench_switch},   {"spawn", rdl_bench_spawn},   {"yield", rdl_bench_yield},
+    {"channel", rdl_bench_channel}, {"parked", rdl_bench_parked}, {"echo", rdl_bench_echo},
 };
 
 enum { BENCHES = sizeof benches / sizeof benches[0] };
@@ -109,13 +109,15 @@ static error_t parse(int key, char *text, struct argp_state *state)
                 return 0;
         }
         if (strcmp(text, "all") != 0)
-            rdl_cli_fail(state, "no benchmark '%s' (switch, spawn, yield, parked, echo or all)",
+            rdl_cli_fail(state,
+                         "no benchmark '%s' (switch, spawn, yield, channel, parked, echo or all)",
                          text);
         return 0;
     case ARGP_KEY_END:
         if (!asked->any)
-            rdl_cli_fail(state,
-                         "a benchmark is missing (switch, spawn, yield, parked, echo or all)");
+            rdl_cli_fail(
+                state,
+                "a benchmark is missing (switch, spawn, yield, channel, parked, echo or all)");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;
@@ -127,14 +129,15 @@ static const struct argp_child children[] = {{&rdl_run_argp_short, 0, "Loops:", 
 static const struct argp argp = {
     .options = options,
     .parser = parse,
-    .args_doc = "switch|spawn|yield|parked|echo|all ...",
+    .args_doc = "switch|spawn|yield|channel|parked|echo|all ...",
     .doc =
         "Measures this machine: each figure is the median of several samples, with the least and "
         "the "
         "greatest, and the CPU time per operation beside it. Times are in nanoseconds.\v"
         "switch: between two coroutines. spawn: start a task, run it, wait for it. yield: give way "
         "and "
-        "come back. parked: what a task that waits costs. echo: a server, its CPU time per "
+        "come back. channel: hand a number to another task, on one loop and on two. parked: what a "
+        "task that waits costs. echo: a server, its CPU time per "
         "request, "
         "beside one written by hand on epoll. --loops is used by yield and parked (default: 1) and "
         "by spawn (default: one, then all).",

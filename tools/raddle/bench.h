@@ -27,7 +27,8 @@ struct rdl_bench {
 /* Returns 0, or 1 after it said on standard error what went wrong. */
 typedef int rdl_bench_fn(struct rdl_bench *bench);
 
-rdl_bench_fn rdl_bench_switch, rdl_bench_spawn, rdl_bench_yield, rdl_bench_parked, rdl_bench_echo;
+rdl_bench_fn rdl_bench_switch, rdl_bench_spawn, rdl_bench_yield, rdl_bench_channel,
+    rdl_bench_parked, rdl_bench_echo;
 
 /* The samples of one figure. */
 struct rdl_series {
