@@ -18,6 +18,7 @@
 #include <raddle/debug.h>
 #include <raddle/error.h>
 #include <raddle/executor.h>
+#include <raddle/future.h>
 #include <raddle/group.h>
 #include <raddle/io.h>
 #include <raddle/loop.h>
