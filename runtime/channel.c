@@ -93,7 +93,13 @@ static inline int enter(struct caller *caller)
     if (!caller->loop)
         return 0;
     caller->self = rdl_atomic_load_relaxed(&caller->loop->current);
-    return caller->self ? rdl_cancel_check(caller->self) : -EPERM;
+    if (!caller->self)
+        return -EPERM;
+    /* What rdl_cancel_check() begins with, without the call. */
+    if (!rdl_atomic_load_relaxed(&caller->self->stack->wait.poked) &&
+        caller->self->nearest_ns == INT64_MAX)
+        return 0;
+    return rdl_cancel_check(caller->self);
 }
 
 /* It has not waited since, so its loop is the same: it has used some of its slice nevertheless. */

@@ -8,6 +8,8 @@
 
 #include <errno.h>
 
+#include "sched/sys.h"
+
 TestSuite(channel, .timeout = 60);
 
 struct ranked {
@@ -343,5 +345,72 @@ RuntimeTest(channel, a_put_and_a_get_are_cancellation_points_and_obey_deadlines)
     raddle_chan *chan = make(1);
 
     cr_assert_eq(test_run(in_a_cancelled_scope, chan), 0);
+    raddle_chan_unref(chan);
+}
+
+static int no_memory(enum rdl_sys_call call, size_t *length)
+{
+    (void)length;
+    return call == RDL_SYS_MALLOC || call == RDL_SYS_CALLOC ? -ENOMEM : 0;
+}
+
+RuntimeTest(channel, a_put_without_memory_puts_nothing_and_a_bounded_one_needs_none)
+{
+    raddle_chan *chan = make(RADDLE_UNBOUNDED), *bounded = make(1), *none = NULL;
+    int value = 1;
+
+    rdl_sys_set_hook(no_memory);
+    EXPECT_EQ(raddle_chan_create(4, 1, NULL, &none), -ENOMEM);
+    EXPECT_EQ(raddle_try_put(chan, &value), -ENOMEM);
+    EXPECT_EQ(raddle_put(chan, &value), -ENOMEM);
+    EXPECT_EQ(raddle_try_put(bounded, &value), 0);
+    rdl_sys_set_hook(NULL);
+    cr_expect_null(none);
+    cr_expect_eq(get(chan), -EAGAIN);
+    cr_expect_eq(raddle_chan_task_done(chan), -EINVAL); /* it doesn't count either */
+    put(chan, 2);
+    cr_expect_eq(get(chan), 2);
+    raddle_chan_unref(chan);
+    raddle_chan_unref(bounded);
+}
+
+static int puts_by_rank(void *arg)
+{
+    struct call *call = arg;
+    struct ranked item = {.rank = (char)call->value, .number = (short)call->value};
+
+    call->rc = raddle_put(call->chan, &item);
+    return 0;
+}
+
+static int ranks_what_is_stored(void *arg)
+{
+    static const char wanted[] = {2, 3, 1, 9};
+    struct call putters[2] = {{.chan = arg, .value = 3}, {.chan = arg, .value = 1}};
+    struct ranked item = {.rank = 2};
+    struct raddle_group g;
+
+    EXPECT_EQ(raddle_group_open(&g, NULL), 0);
+    EXPECT_EQ(raddle_put(arg, &item), 0);
+    item.rank = 9;
+    EXPECT_EQ(raddle_put(arg, &item), 0);
+    for (int i = 0; i < 2; i++)
+        start(&g, puts_by_rank, &putters[i]);
+    /* Who waits for room comes in its turn, whatever its rank: the 3 with the first room. */
+    for (int i = 0; i < 4; i++) {
+        EXPECT_EQ(raddle_get(arg, &item), 0);
+        EXPECT_EQ(item.rank, wanted[i]);
+    }
+    finish(&g, putters, 2);
+    return 0;
+}
+
+RuntimeTest(channel, N5_senders_that_wait_for_room_are_served_in_their_own_order)
+{
+    struct raddle_chan_options options = {.order = RADDLE_CHAN_PRIORITY, .compare = by_rank};
+    raddle_chan *chan = NULL;
+
+    cr_assert_eq(raddle_chan_create(sizeof(struct ranked), 2, &options, &chan), 0);
+    cr_assert_eq(test_run(ranks_what_is_stored, chan), 0);
     raddle_chan_unref(chan);
 }
