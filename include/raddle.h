@@ -25,6 +25,7 @@
 #include <raddle/policy.h>
 #include <raddle/run.h>
 #include <raddle/scope.h>
+#include <raddle/select.h>
 #include <raddle/server.h>
 #include <raddle/stream.h>
 #include <raddle/sync.h>

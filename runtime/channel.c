@@ -109,7 +109,8 @@ static inline void charge(const struct caller *caller)
         rdl_fiber_yield(caller->self);
 }
 
-static struct rdl_exchange *first_of(const struct rdl_line *line)
+/* Claimed: whom it returns is served. */
+static struct rdl_exchange *first_of(struct rdl_line *line)
 {
     return (struct rdl_exchange *)(void *)rdl_turn_first(line);
 }
@@ -131,10 +132,11 @@ static int wait_in(raddle_chan *chan, struct rdl_line *line, struct rdl_exchange
 /* Under the lock. *call is to be told afterwards. */
 static inline int put_now(raddle_chan *chan, const void *item, struct rdl_turn_call *call)
 {
-    struct rdl_exchange *receiver = first_of(&chan->receivers);
+    struct rdl_exchange *receiver;
 
     if (chan->put_rc)
         return chan->put_rc;
+    receiver = first_of(&chan->receivers);
     if (receiver) {
         rdl_store_copy(&chan->store, receiver->item, item);
         chan->unfinished++;
@@ -256,6 +258,42 @@ int raddle_get(raddle_chan *chan, void *item)
 int raddle_try_get(raddle_chan *chan, void *item)
 {
     return rdl_chan_get(chan, NULL, item, false);
+}
+
+/* Choosing. */
+
+/* Under the lock: somebody waits whose choice isn't this one. */
+static bool another(const struct rdl_line *line, const struct rdl_choice *choice)
+{
+    for (const struct rdl_place *place = line->first; place; place = place->next)
+        if (((const struct rdl_turn *)(const void *)place)->choice != choice)
+            return true;
+    return false;
+}
+
+bool rdl_chan_join_choice(raddle_chan *chan, struct rdl_exchange *exchange, bool puts,
+                          struct rdl_ticket ticket, struct rdl_choice *choice)
+{
+    bool ready;
+
+    rdl_lock_acquire(&chan->lock);
+    ready = chan->put_rc || (exchange->end && exchange->end->closed);
+    if (puts)
+        ready = ready || chan->store.count < chan->capacity || another(&chan->receivers, choice);
+    else
+        ready = ready || chan->store.count || another(&chan->senders, choice);
+    if (!ready)
+        rdl_turn_join_choice(puts ? &chan->senders : &chan->receivers, &exchange->turn, ticket,
+                             choice);
+    rdl_lock_release(&chan->lock);
+    return !ready;
+}
+
+void rdl_chan_leave(raddle_chan *chan, struct rdl_exchange *exchange, bool puts)
+{
+    rdl_lock_acquire(&chan->lock);
+    rdl_line_leave(puts ? &chan->senders : &chan->receivers, &exchange->turn.place);
+    rdl_lock_release(&chan->lock);
 }
 
 /* The work on what was got. */

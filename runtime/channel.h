@@ -45,6 +45,15 @@ struct rdl_exchange {
 int rdl_chan_put(raddle_chan *chan, const struct rdl_end *end, const void *item, bool may_wait);
 int rdl_chan_get(raddle_chan *chan, const struct rdl_end *end, void *item, bool may_wait);
 
+/* For select.c: in line with a choice, or false: it need not wait. And out of the line, if it is in it. */
+bool rdl_chan_join_choice(raddle_chan *chan, struct rdl_exchange *exchange, bool puts,
+                          struct rdl_ticket ticket, struct rdl_choice *choice);
+void rdl_chan_leave(raddle_chan *chan, struct rdl_exchange *exchange, bool puts);
+
+/* The channels behind ends. */
+const struct rdl_end *rdl_sender_end(const raddle_sender *sender);
+const struct rdl_end *rdl_receiver_end(const raddle_receiver *receiver);
+
 /* Puts fail with put_rc, if they don't already; drops what is in it, and returns how many those were. */
 size_t rdl_chan_end(raddle_chan *chan, int put_rc, bool drop);
 

@@ -76,10 +76,17 @@ int raddle_receiver_open(raddle_chan *chan, raddle_receiver **out)
 /* The first who waits in end; called out of the line. */
 static bool call_one(struct rdl_line *line, const struct rdl_end *end, struct rdl_turn_call *call)
 {
-    for (struct rdl_place *place = line->first; place; place = place->next) {
+    struct rdl_place *next;
+
+    for (struct rdl_place *place = line->first; place; place = next) {
         struct rdl_exchange *exchange = (struct rdl_exchange *)(void *)place;
+        next = place->next;
         if (exchange->end != end)
             continue;
+        if (!rdl_turn_claim(&exchange->turn)) {
+            rdl_line_leave(line, place);
+            continue;
+        }
         *call = rdl_turn_call_out(line, &exchange->turn, RADDLE_ECLOSED);
         return true;
     }
@@ -169,6 +176,16 @@ void raddle_receiver_unref(raddle_receiver *receiver)
     raddle_receiver_close(receiver);
     rdl_sys_free(receiver);
     raddle_chan_unref(chan);
+}
+
+const struct rdl_end *rdl_sender_end(const raddle_sender *sender)
+{
+    return &sender->end;
+}
+
+const struct rdl_end *rdl_receiver_end(const raddle_receiver *receiver)
+{
+    return &receiver->end;
 }
 
 int raddle_sender_put(raddle_sender *sender, const void *item)

@@ -22,6 +22,7 @@
 #include <raddle/error.h>
 #include <raddle/future.h>
 
+#include "runtime/future.h"
 #include "runtime/loop.h"
 #include "runtime/report.h"
 #include "runtime/task.h"
@@ -294,6 +295,28 @@ int raddle_future_cancel(raddle_future *future, const char *reason)
     struct raddle_outcome outcome = {.kind = RADDLE_CANCELLED, .rc = -ECANCELED};
 
     return finish(future, outcome, NULL, reason);
+}
+
+/* Choosing. */
+
+bool rdl_future_join_choice(raddle_future *future, struct rdl_turn *turn, struct rdl_ticket ticket,
+                            struct rdl_choice *choice)
+{
+    bool pending;
+
+    rdl_lock_acquire(&future->lock);
+    pending = !rdl_atomic_load_relaxed(&future->done);
+    if (pending)
+        rdl_turn_join_choice(&future->waiters, turn, ticket, choice);
+    rdl_lock_release(&future->lock);
+    return pending;
+}
+
+void rdl_future_leave(raddle_future *future, struct rdl_turn *turn)
+{
+    rdl_lock_acquire(&future->lock);
+    rdl_line_leave(&future->waiters, &turn->place);
+    rdl_lock_release(&future->lock);
 }
 
 /* Reading. */

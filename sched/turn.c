@@ -102,7 +102,7 @@ void rdl_turn_tell_all(struct rdl_lock *lock, struct rdl_line *line, int result)
     struct rdl_turn_call call;
 
     rdl_lock_acquire(lock);
-    while (line->first) {
+    while (rdl_turn_first(line)) {
         call = rdl_turn_call(line, result);
         rdl_lock_release(lock);
         rdl_turn_tell(call);

@@ -11,6 +11,10 @@
  * What else the server does for the one that waits, it does under the lock and before rdl_turn_call(): from
  * then on that one's frame may go away, and so may what it waited for, unless the server keeps it.
  *
+ * A task that waits for several things at once has a turn in each of their lines, all with one choice: who
+ * serves one has to make the choice first, so one is served and no other. The rest are stale: whoever meets
+ * one in line takes it out.
+ *
  * A task waits suspended, and its wait may end because of a cancellation; then whether it was served is
  * decided under the lock: who is out of the line was. A plain thread sleeps, at most until a deadline.
  */
@@ -25,10 +29,18 @@
 #include "sched/line.h"
 #include "sched/lock.h"
 
+struct rdl_turn;
+
+/* Of several turns of one task: the one that is served, once one is. */
+struct rdl_choice {
+    rdl_atomic(struct rdl_turn *) taken;
+};
+
 struct rdl_turn {
     struct rdl_place place;    /* first; a ticket without a wait is a plain thread's */
     int result;                /* what the server passed; under the lock until the waiter is told */
     rdl_atomic(uint32_t) told; /* of a plain thread */
+    struct rdl_choice *choice; /* NULL: it is the only one */
 };
 
 /* What has to be done after the lock was released. */
@@ -37,9 +49,24 @@ struct rdl_turn_call {
     rdl_atomic(uint32_t) * told;
 };
 
-static inline struct rdl_turn *rdl_turn_first(const struct rdl_line *line)
+/* Under the lock: this one is to be served. False: it is stale, another one of its choice was. */
+static inline bool rdl_turn_claim(struct rdl_turn *turn)
 {
-    return (struct rdl_turn *)(void *)line->first;
+    struct rdl_turn *none = NULL;
+
+    return !turn->choice || rdl_atomic_cas_acq_rel(&turn->choice->taken, &none, turn);
+}
+
+/* Under the lock: the first, which is then to be served by rdl_turn_call(), or NULL. */
+static inline struct rdl_turn *rdl_turn_first(struct rdl_line *line)
+{
+    while (line->first) {
+        struct rdl_turn *turn = (struct rdl_turn *)(void *)line->first;
+        if (rdl_turn_claim(turn))
+            return turn;
+        (void)rdl_line_call(line);
+    }
+    return NULL;
 }
 
 /* self: the running fiber, or NULL in a plain thread. */
@@ -47,12 +74,23 @@ static inline void rdl_turn_join(struct rdl_line *line, struct rdl_turn *turn,
                                  struct rdl_fiber *self)
 {
     rdl_atomic_init(&turn->told, 0u);
+    turn->choice = NULL;
     turn->place.ticket =
         self ? rdl_fiber_arm(self, RDL_PARK_CANCELLABLE) : (struct rdl_ticket){.wait = NULL};
     rdl_line_join(line, &turn->place);
 }
 
-/* The given one, which is in line, is out of it with result. */
+/* With a ticket of the fiber's wait, and a choice. */
+static inline void rdl_turn_join_choice(struct rdl_line *line, struct rdl_turn *turn,
+                                        struct rdl_ticket ticket, struct rdl_choice *choice)
+{
+    rdl_atomic_init(&turn->told, 0u);
+    turn->choice = choice;
+    turn->place.ticket = ticket;
+    rdl_line_join(line, &turn->place);
+}
+
+/* The given one, which is in line and was claimed, is out of it with result. */
 static inline struct rdl_turn_call rdl_turn_call_out(struct rdl_line *line, struct rdl_turn *turn,
                                                      int result)
 {
@@ -66,10 +104,10 @@ static inline struct rdl_turn_call rdl_turn_call_out(struct rdl_line *line, stru
     return call;
 }
 
-/* The first, which there is. */
+/* The first, which rdl_turn_first() has just returned. */
 static inline struct rdl_turn_call rdl_turn_call(struct rdl_line *line, int result)
 {
-    return rdl_turn_call_out(line, rdl_turn_first(line), result);
+    return rdl_turn_call_out(line, (struct rdl_turn *)(void *)line->first, result);
 }
 
 void rdl_turn_tell_thread(rdl_atomic(uint32_t) * told);

@@ -1,0 +1,234 @@
+/*
+ * runtime/select.c - one of several things, of which exactly one is done.
+ *
+ * The danger: two cases become possible at once, and two others serve them; or one becomes possible while the
+ * select looks at the next, and nobody wakes it.
+ *
+ * 1. Every case is tried, in order. One that can be done is done, and that was all.
+ * 2. The select gets in line for all of them, one after the other, each under the lock of its object and only if
+ *    it still isn't possible; its turns share one choice. From here on another may serve one of them: it makes the
+ *    choice first, by a compare-exchange, and a second one finds it made.
+ * 3. It sleeps; or not, when a case has become possible on the way.
+ * 4. It leaves all lines, each under its lock. Now nobody can make the choice any more, and whoever has made it has
+ *    also done what it had to, under the lock that was just taken. If it was made, that case is done. Otherwise
+ *    it was woken for nothing (an ended task, its timer, a cancellation, a case of step 3): from the beginning.
+ *
+ * A select serves others only in step 1, while it is in no line itself. So two selects that would serve each other
+ * can't both have made a choice and wait for the other's.
+ *
+ * Lifetime. Tickets that are fired after step 4 are stale and lose, see sched/wait.c.
+ */
+#define _GNU_SOURCE
+#include <assert.h>
+#include <errno.h>
+#include <limits.h>
+#include <raddle/select.h>
+
+#include "runtime/channel.h"
+#include "runtime/future.h"
+#include "runtime/task.h"
+#include "sched/loop.h"
+#include "sched/sys.h"
+
+struct selection {
+    struct rdl_fiber *self;
+    struct raddle_case *cases;
+    size_t count;
+    struct rdl_choice choice;
+    struct rdl_ticket ticket;
+    int64_t nearest_ns; /* of the cases' points in time */
+};
+
+static_assert(sizeof(struct rdl_exchange) <= sizeof(((struct raddle_case *)0)->raddle_private),
+              "fits what users compile in");
+
+static struct rdl_exchange *exchange_of(struct raddle_case *c)
+{
+    return (struct rdl_exchange *)(void *)c->raddle_private;
+}
+
+static bool is_chan(const struct raddle_case *c)
+{
+    return c->op >= RADDLE_ON_GET && c->op <= RADDLE_ON_SEND;
+}
+
+static bool is_put(const struct raddle_case *c)
+{
+    return c->op == RADDLE_ON_PUT || c->op == RADDLE_ON_SEND;
+}
+
+static const struct rdl_end *end_of(const struct raddle_case *c)
+{
+    if (c->op == RADDLE_ON_RECEIVE)
+        return rdl_receiver_end(c->object);
+    return c->op == RADDLE_ON_SEND ? rdl_sender_end(c->object) : NULL;
+}
+
+static raddle_chan *chan_of(const struct raddle_case *c)
+{
+    const struct rdl_end *end = end_of(c);
+
+    return end ? end->chan : c->object;
+}
+
+/* Its rc, or -EAGAIN: it isn't possible. */
+static int try_case(const struct raddle_case *c)
+{
+    struct raddle_outcome unread, *outcome = c->item ? c->item : &unread;
+
+    if (c->op == RADDLE_ON_TIME)
+        return c->when <= rdl_sys_now() ? 0 : -EAGAIN;
+    if (!c->object)
+        return -EAGAIN;
+    switch (c->op) {
+    case RADDLE_ON_GET:
+    case RADDLE_ON_RECEIVE:
+        return rdl_chan_get(chan_of(c), end_of(c), c->item, false);
+    case RADDLE_ON_PUT:
+    case RADDLE_ON_SEND:
+        return rdl_chan_put(chan_of(c), end_of(c), c->item, false);
+    case RADDLE_ON_FUTURE:
+        return raddle_future_outcome(c->object, outcome) == 0 ? 0 : -EAGAIN;
+    case RADDLE_ON_TASK:
+        return raddle_outcome_of(c->object, outcome) == 0 ? 0 : -EAGAIN;
+    default:
+        return -EAGAIN;
+    }
+}
+
+/* In line for the end of a task. False: it has ended. */
+static bool join_task(struct raddle_task *handle, struct rdl_place *place, struct rdl_ticket ticket)
+{
+    bool runs;
+
+    rdl_lock_acquire(&handle->lock);
+    runs = handle->task != NULL;
+    if (runs) {
+        place->ticket = ticket;
+        rdl_line_join(&handle->joiners, place);
+    }
+    rdl_lock_release(&handle->lock);
+    return runs;
+}
+
+static void leave_task(struct raddle_task *handle, struct rdl_place *place)
+{
+    rdl_lock_acquire(&handle->lock);
+    rdl_line_leave(&handle->joiners, place);
+    rdl_lock_release(&handle->lock);
+}
+
+/* In line for it, or false: it need not wait. */
+static bool join_case(struct selection *s, struct raddle_case *c)
+{
+    struct rdl_exchange *exchange = exchange_of(c);
+
+    *exchange = (struct rdl_exchange){.item = c->item};
+    if (c->op == RADDLE_ON_TIME && c->when < s->nearest_ns)
+        s->nearest_ns = c->when;
+    if (!c->object)
+        return true;
+    if (is_chan(c)) {
+        exchange->end = end_of(c);
+        return rdl_chan_join_choice(chan_of(c), exchange, is_put(c), s->ticket, &s->choice);
+    }
+    if (c->op == RADDLE_ON_FUTURE)
+        return rdl_future_join_choice(c->object, &exchange->turn, s->ticket, &s->choice);
+    return c->op != RADDLE_ON_TASK || join_task(c->object, &exchange->turn.place, s->ticket);
+}
+
+static void leave_case(struct raddle_case *c)
+{
+    struct rdl_exchange *exchange = exchange_of(c);
+
+    if (!c->object)
+        return;
+    if (is_chan(c))
+        rdl_chan_leave(chan_of(c), exchange, is_put(c));
+    else if (c->op == RADDLE_ON_FUTURE)
+        rdl_future_leave(c->object, &exchange->turn);
+    else if (c->op == RADDLE_ON_TASK)
+        leave_task(c->object, &exchange->turn.place);
+}
+
+/* Step 1. The index, or -EAGAIN. */
+static int try_all(struct selection *s, size_t start)
+{
+    for (size_t i = 0; i < s->count; i++) {
+        size_t at = (start + i) % s->count;
+        int rc = try_case(&s->cases[at]);
+        if (rc != -EAGAIN) {
+            s->cases[at].rc = rc;
+            return (int)at;
+        }
+    }
+    return -EAGAIN;
+}
+
+/* Steps 2 to 4. The index, or -EAGAIN: from the beginning. */
+static int wait_for_one(struct selection *s)
+{
+    int64_t nearest_ns = s->self->nearest_ns;
+    struct rdl_turn *taken;
+    size_t joined = 0;
+
+    rdl_atomic_init(&s->choice.taken, NULL);
+    s->nearest_ns = nearest_ns;
+    s->ticket = rdl_fiber_arm(s->self, RDL_PARK_CANCELLABLE);
+    while (joined < s->count && join_case(s, &s->cases[joined]))
+        joined++;
+    if (joined == s->count) {
+        s->self->nearest_ns = s->nearest_ns;
+        (void)rdl_fiber_park(s->self, RDL_PARK_CANCELLABLE, "one of several things",
+                             (uint64_t)(uintptr_t)s->cases);
+        s->self->nearest_ns = nearest_ns;
+    } else {
+        (void)rdl_fiber_disarm(s->self, RDL_PARK_CANCELLABLE);
+    }
+    for (size_t i = 0; i < joined; i++)
+        leave_case(&s->cases[i]);
+    taken = rdl_atomic_load_acquire(&s->choice.taken);
+    for (size_t i = 0; taken && i < joined; i++) {
+        if (&exchange_of(&s->cases[i])->turn != taken)
+            continue;
+        s->cases[i].rc = is_chan(&s->cases[i]) ? taken->result : try_case(&s->cases[i]);
+        return (int)i;
+    }
+    return -EAGAIN;
+}
+
+/* The loop's generator would do; a counter is as good for who must not always be the first. */
+static size_t random_start(size_t count)
+{
+    static rdl_atomic(uint32_t) counter;
+    uint32_t x = rdl_atomic_fetch_add_relaxed(&counter, 1u) * 2654435761u;
+
+    return (size_t)(((uint64_t)(x ^ x >> 15) * count) >> 32);
+}
+
+int raddle_select(struct raddle_case *cases, size_t count, unsigned flags)
+{
+    struct selection s = {.self = rdl_fiber_self(), .cases = cases, .count = count};
+    int rc;
+
+    if (!s.self)
+        return -EPERM;
+    if ((!cases && count) || count > INT_MAX || flags & ~3u)
+        return -EINVAL;
+    for (size_t i = 0; i < count; i++)
+        if ((unsigned)cases[i].op > RADDLE_ON_TIME)
+            return -EINVAL;
+    for (;;) {
+        rc = rdl_cancel_check(s.self);
+        if (rc < 0)
+            return rc;
+        rc = try_all(&s, flags & RADDLE_SELECT_FAIR && count ? random_start(count) : 0);
+        if (rc == -EAGAIN && !(flags & RADDLE_SELECT_TRY))
+            rc = wait_for_one(&s);
+        if (rc != -EAGAIN || flags & RADDLE_SELECT_TRY)
+            break;
+    }
+    if (rdl_loop_slice_over(rdl_loop_current(), 1))
+        rdl_fiber_yield(s.self);
+    return rc;
+}
