@@ -16,14 +16,19 @@
  * A select serves others only in step 1, while it is in no line itself. So two selects that would serve each other
  * can't both have made a choice and wait for the other's.
  *
+ * Descriptors. A task has one operation in flight at a time, so each descriptor gets a task that polls it, and the
+ * select waits for its end as for any task's. They are the select's own: it returns when they have ended.
+ *
  * Lifetime. Tickets that are fired after step 4 are stale and lose, see sched/wait.c.
  */
 #define _GNU_SOURCE
 #include <assert.h>
 #include <errno.h>
 #include <limits.h>
+#include <raddle/io.h>
 #include <raddle/select.h>
 
+#include "io/op.h"
 #include "runtime/channel.h"
 #include "runtime/future.h"
 #include "runtime/task.h"
@@ -39,12 +44,26 @@ struct selection {
     int64_t nearest_ns; /* of the cases' points in time */
 };
 
-static_assert(sizeof(struct rdl_exchange) <= sizeof(((struct raddle_case *)0)->raddle_private),
+/* What a case holds. */
+struct watch {
+    struct rdl_exchange exchange; /* first */
+    raddle_task *task;            /* that polls the descriptor */
+    int fd;
+    short events;
+    int rc; /* its own until it has ended */
+};
+
+static_assert(sizeof(struct watch) <= sizeof(((struct raddle_case *)0)->raddle_private),
               "fits what users compile in");
 
 static struct rdl_exchange *exchange_of(struct raddle_case *c)
 {
     return (struct rdl_exchange *)(void *)c->raddle_private;
+}
+
+static struct watch *watch_of(const struct raddle_case *c)
+{
+    return (struct watch *)(void *)(uintptr_t)c->raddle_private;
 }
 
 static bool is_chan(const struct raddle_case *c)
@@ -71,6 +90,28 @@ static raddle_chan *chan_of(const struct raddle_case *c)
     return end ? end->chan : c->object;
 }
 
+/* In the task that polls. A cancelled one has nothing to tell. */
+static int poll_one(void *arg)
+{
+    struct watch *watch = arg;
+    int rc = raddle_fd_poll(watch->fd, watch->events);
+
+    if (rc != -ECANCELED)
+        watch->rc = rc;
+    return 0;
+}
+
+static int try_fd(const struct raddle_case *c)
+{
+    struct rdl_op op = {.code = RDL_OP_POLL, .fd = c->fd, .events = (uint16_t)c->events};
+    const struct watch *watch = watch_of(c);
+    struct raddle_outcome outcome;
+
+    if (watch->task && raddle_outcome_of(watch->task, &outcome) == 0)
+        return watch->rc;
+    return (int)rdl_op_try(&op);
+}
+
 /* Its rc, or -EAGAIN: it isn't possible. */
 static int try_case(const struct raddle_case *c)
 {
@@ -78,6 +119,8 @@ static int try_case(const struct raddle_case *c)
 
     if (c->op == RADDLE_ON_TIME)
         return c->when <= rdl_sys_now() ? 0 : -EAGAIN;
+    if (c->op == RADDLE_ON_FD)
+        return try_fd(c);
     if (!c->object)
         return -EAGAIN;
     switch (c->op) {
@@ -126,6 +169,8 @@ static bool join_case(struct selection *s, struct raddle_case *c)
     *exchange = (struct rdl_exchange){.item = c->item};
     if (c->op == RADDLE_ON_TIME && c->when < s->nearest_ns)
         s->nearest_ns = c->when;
+    if (c->op == RADDLE_ON_FD)
+        return join_task(watch_of(c)->task, &exchange->turn.place, s->ticket);
     if (!c->object)
         return true;
     if (is_chan(c)) {
@@ -141,6 +186,8 @@ static void leave_case(struct raddle_case *c)
 {
     struct rdl_exchange *exchange = exchange_of(c);
 
+    if (c->op == RADDLE_ON_FD)
+        leave_task(watch_of(c)->task, &exchange->turn.place);
     if (!c->object)
         return;
     if (is_chan(c))
@@ -206,28 +253,90 @@ static size_t random_start(size_t count)
     return (size_t)(((uint64_t)(x ^ x >> 15) * count) >> 32);
 }
 
+/* The tasks that poll. 0, or why there can't be one; then those that were started still are to be ended. */
+static int begin_watching(struct selection *s, struct raddle_group *group)
+{
+    static const struct raddle_group_options collect = {.mode = RADDLE_COLLECT};
+    struct raddle_spawn_options options = {.name = "select", .mobility = RADDLE_PINNED};
+    int rc = raddle_group_open(group, &collect);
+
+    for (size_t i = 0; rc == 0 && i < s->count; i++) {
+        struct watch *watch = watch_of(&s->cases[i]);
+        if (s->cases[i].op != RADDLE_ON_FD)
+            continue;
+        watch->fd = s->cases[i].fd;
+        watch->events = s->cases[i].events;
+        rc = raddle_spawn(group, &watch->task, poll_one, watch, &options);
+    }
+    return rc;
+}
+
+static void end_watching(struct selection *s, struct raddle_group *group)
+{
+    int rc;
+
+    raddle_group_cancel(group, "another case was done");
+    rc = raddle_group_close(group, 0);
+    (void)rc; /* whether the caller is cancelled is not the question any more */
+    for (size_t i = 0; i < s->count; i++)
+        if (s->cases[i].op == RADDLE_ON_FD)
+            raddle_task_unref(watch_of(&s->cases[i])->task);
+}
+
+/* Checks the cases. Whether there are descriptors among them; -EINVAL. */
+static int prepare(struct raddle_case *cases, size_t count, unsigned flags)
+{
+    int descriptors = 0;
+
+    if ((!cases && count) || count > INT_MAX || flags & ~3u)
+        return -EINVAL;
+    for (size_t i = 0; i < count; i++) {
+        if ((unsigned)cases[i].op > RADDLE_ON_FD)
+            return -EINVAL;
+        watch_of(&cases[i])->task = NULL;
+        descriptors |= cases[i].op == RADDLE_ON_FD;
+    }
+    return descriptors;
+}
+
+static int choose(struct selection *s, unsigned flags, bool descriptors)
+{
+    struct raddle_group watchers;
+    bool watching = false;
+    int rc;
+
+    for (;;) {
+        rc = rdl_cancel_check(s->self);
+        if (rc < 0)
+            break;
+        rc = try_all(s, flags & RADDLE_SELECT_FAIR && s->count ? random_start(s->count) : 0);
+        if (rc != -EAGAIN || flags & RADDLE_SELECT_TRY)
+            break;
+        if (descriptors && !watching) {
+            watching = true;
+            rc = begin_watching(s, &watchers);
+            if (rc < 0)
+                break;
+        }
+        rc = wait_for_one(s);
+        if (rc != -EAGAIN)
+            break;
+    }
+    if (watching)
+        end_watching(s, &watchers);
+    return rc;
+}
+
 int raddle_select(struct raddle_case *cases, size_t count, unsigned flags)
 {
     struct selection s = {.self = rdl_fiber_self(), .cases = cases, .count = count};
-    int rc;
+    int rc = prepare(cases, count, flags);
 
     if (!s.self)
         return -EPERM;
-    if ((!cases && count) || count > INT_MAX || flags & ~3u)
-        return -EINVAL;
-    for (size_t i = 0; i < count; i++)
-        if ((unsigned)cases[i].op > RADDLE_ON_TIME)
-            return -EINVAL;
-    for (;;) {
-        rc = rdl_cancel_check(s.self);
-        if (rc < 0)
-            return rc;
-        rc = try_all(&s, flags & RADDLE_SELECT_FAIR && count ? random_start(count) : 0);
-        if (rc == -EAGAIN && !(flags & RADDLE_SELECT_TRY))
-            rc = wait_for_one(&s);
-        if (rc != -EAGAIN || flags & RADDLE_SELECT_TRY)
-            break;
-    }
+    if (rc < 0)
+        return rc;
+    rc = choose(&s, flags, rc > 0);
     if (rdl_loop_slice_over(rdl_loop_current(), 1))
         rdl_fiber_yield(s.self);
     return rc;

@@ -13,7 +13,8 @@
  * One case is done, and only its effect is there: of a select that returns, or is cancelled, no other case has put
  * or taken anything, however many became possible at the same moment.
  *
- * Descriptors are no case: let a task wait for one, and select on its end.
+ * A descriptor is a case as raddle_fd_poll() is: it tells what holds, and reads and writes nothing. While a select
+ * waits for descriptors it has a small task for each.
  */
 #ifndef RADDLE_SELECT_H
 #define RADDLE_SELECT_H
@@ -30,7 +31,7 @@ extern "C" {
 
 /** What a case does. */
 enum raddle_select_op {
-    RADDLE_ON_NOTHING = 0, /**< Never; as any case without an object, but for RADDLE_ON_TIME. */
+    RADDLE_ON_NOTHING = 0, /**< Never; as any case without an object, but for the last two. */
     RADDLE_ON_GET,         /**< raddle_get() from object, a raddle_chan, into item. */
     RADDLE_ON_PUT,         /**< raddle_put() of item into object, a raddle_chan. */
     RADDLE_ON_RECEIVE,     /**< raddle_receiver_get(): object is a raddle_receiver. */
@@ -38,6 +39,7 @@ enum raddle_select_op {
     RADDLE_ON_FUTURE,      /**< A raddle_future is done; item: NULL, or a struct raddle_outcome. */
     RADDLE_ON_TASK,        /**< A raddle_task has ended; item: as of a future. */
     RADDLE_ON_TIME,        /**< The point when has come. */
+    RADDLE_ON_FD,          /**< raddle_fd_poll() of fd for events: rc says which hold. */
 };
 
 /** One of the things that are waited for. Zero where nothing is said. */
@@ -47,6 +49,8 @@ struct raddle_case {
     void *object;     /**< NULL: the case never happens. */
     void *item;       /**< Read, or written. */
     raddle_time when; /**< Of RADDLE_ON_TIME. */
+    int fd;           /**< Of RADDLE_ON_FD. */
+    short events;     /**< Of RADDLE_ON_FD: POLLIN, POLLOUT, POLLPRI, POLLRDHUP. */
     uintptr_t raddle_private[12];
 };
 
@@ -65,6 +69,7 @@ enum raddle_select_flags {
  *           -EAGAIN     RADDLE_SELECT_TRY: none is possible
  *           -EINVAL     cases is NULL, no such op, count above INT_MAX
  *           -EPERM      outside a task
+ *           -ENOMEM     no memory to wait for descriptors with
  * Context   Inside a task.
  * Lifetime  cases and the objects must live until this call returns.
  * Cancel    Cancellation point.

@@ -6,6 +6,9 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 TestSuite(select, .timeout = 60);
 
@@ -17,7 +20,7 @@ static int errors(void *arg)
     EXPECT_EQ(raddle_select(NULL, 1, 0), -EINVAL);
     EXPECT_EQ(raddle_select(&c, 1, 4), -EINVAL);
     EXPECT_EQ(raddle_select(&c, (size_t)INT_MAX + 1, 0), -EINVAL);
-    c.op = (enum raddle_select_op)8;
+    c.op = (enum raddle_select_op)9;
     EXPECT_EQ(raddle_select(&c, 1, 0), -EINVAL);
     EXPECT_EQ(raddle_select(none, 2, RADDLE_SELECT_TRY), -EAGAIN);
     EXPECT_EQ(raddle_select(NULL, 0, RADDLE_SELECT_TRY | RADDLE_SELECT_FAIR), -EAGAIN);
@@ -291,4 +294,62 @@ RuntimeTest(select, two_selects_that_serve_each_other_do_one_thing_each_time)
     cr_expect_eq(pairs[0].sent + pairs[0].received, 300u);
     raddle_chan_unref(pairs[0].there);
     raddle_chan_unref(pairs[0].back);
+}
+
+static int writes_later(void *arg)
+{
+    EXPECT_EQ(raddle_sleep(RADDLE_MS(3)), 0);
+    EXPECT_EQ(write(*(int *)arg, "x", 1), 1);
+    return 0;
+}
+
+static int puts_later(void *arg)
+{
+    EXPECT_EQ(raddle_sleep(RADDLE_MS(3)), 0);
+    put(arg, 77);
+    return 0;
+}
+
+static int descriptors(void *arg)
+{
+    int a[2], b[2], got = 0;
+    raddle_chan *chan = make(1);
+    struct raddle_scope scope;
+    struct raddle_group g;
+    struct raddle_case cases[] = {
+        {.op = RADDLE_ON_GET, .object = chan, .item = &got},
+        {.op = RADDLE_ON_FD, .fd = -1, .events = POLLIN},
+        {.op = RADDLE_ON_FD, .fd = -1, .events = POLLIN},
+    };
+    (void)arg;
+
+    EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, a), 0);
+    EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, b), 0);
+    cases[1].fd = a[0];
+    cases[2].fd = b[0];
+    EXPECT_EQ(raddle_select(cases, 3, RADDLE_SELECT_TRY), -EAGAIN);
+    EXPECT_EQ(raddle_group_open(&g, NULL), 0);
+    EXPECT_EQ(raddle_spawn(&g, NULL, writes_later, &b[1], NULL), 0);
+    EXPECT_EQ(raddle_select(cases, 3, 0), 2);
+    EXPECT_EQ(cases[2].rc, POLLIN);
+    EXPECT_EQ(raddle_select(cases, 3, RADDLE_SELECT_TRY), 2); /* nothing was read */
+    EXPECT_EQ(raddle_spawn(&g, NULL, puts_later, chan, NULL), 0);
+    EXPECT_EQ(raddle_select(cases, 2, 0), 0); /* with a descriptor that never was ready */
+    EXPECT_EQ(got, 77);
+    raddle_scope_enter(&scope, raddle_in(RADDLE_MS(3)), 0);
+    EXPECT_EQ(raddle_scope_leave(&scope, raddle_select(cases, 2, 0)), -ETIMEDOUT);
+    EXPECT_EQ(raddle_group_close(&g, 0), 0);
+    for (int i = 0; i < 2; i++) {
+        EXPECT_EQ(raddle_fd_close(a[i]), 0);
+        EXPECT_EQ(raddle_fd_close(b[i]), 0);
+    }
+    EXPECT_EQ(raddle_select(cases, 3, 0), 1);
+    EXPECT_EQ(cases[1].rc, -EBADF);
+    raddle_chan_unref(chan);
+    return 0;
+}
+
+RuntimeTest(select, descriptors_are_waited_for_beside_the_rest_and_not_read)
+{
+    cr_assert_eq(test_run(descriptors, NULL), 0);
 }
