@@ -32,6 +32,9 @@
 
 enum { NO_MEMORY_YET = 1 };
 
+/* What an item without a size is: somewhere, so that copying has two ends, and never touched. */
+static char nothing;
+
 int raddle_chan_create(size_t item_bytes, size_t capacity,
                        const struct raddle_chan_options *options, raddle_chan **out)
 {
@@ -178,6 +181,8 @@ int rdl_chan_put(raddle_chan *chan, const struct rdl_end *end, const void *item,
 
     if (!chan || (!item && chan->store.item_bytes))
         return -EINVAL;
+    if (!item)
+        item = &nothing;
     if (may_wait && (rc = enter(&caller)) < 0)
         return rc;
     rdl_lock_acquire(&chan->lock);
@@ -236,6 +241,8 @@ int rdl_chan_get(raddle_chan *chan, const struct rdl_end *end, void *item, bool 
 
     if (!chan || (!item && chan->store.item_bytes))
         return -EINVAL;
+    if (!item)
+        item = &nothing;
     if (may_wait && (rc = enter(&caller)) < 0)
         return rc;
     rdl_lock_acquire(&chan->lock);
