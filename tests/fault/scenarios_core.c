@@ -257,7 +257,7 @@ static int parks_on_large(void *arg)
     (void)arg;
     if (rc < 0)
         return rc;
-    for (unsigned i = 0; i < 40 && rc == 0; i++)
+    for (unsigned i = 0; i < 17 && rc == 0; i++)
         rc = raddle_spawn(&g, NULL, sleeps_for_ever, NULL, &options);
     (void)raddle_yield();
     raddle_group_cancel(&g, "enough");
