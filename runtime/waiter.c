@@ -37,7 +37,12 @@
 #include "sched/loop.h"
 #include "sched/sys.h"
 
+/* How many are called between two holds of the lock. In the model one, so that several batches are ordinary. */
+#ifdef RDL_MODEL
+enum { BATCH = 1 };
+#else
 enum { BATCH = 16 };
+#endif
 
 enum state { WAITING, GRANTED, CALLED };
 
