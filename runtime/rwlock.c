@@ -91,7 +91,7 @@ static int entered(struct rdl_rwlock *l, struct rdl_fiber *fiber, enum wants wan
 
 static int lock_it(struct rdl_rwlock *l, enum wants wants)
 {
-    struct rdl_waiter waiter = {.wants = wants};
+    struct rdl_waiter waiter; /* not zeroed: most calls don't wait */
     struct rdl_fiber *fiber;
     int rc;
 
@@ -100,6 +100,7 @@ static int lock_it(struct rdl_rwlock *l, enum wants wants)
     rc = rdl_waiter_check(&fiber);
     if (rc < 0)
         return rc;
+    waiter.wants = wants;
     waiter.owner = rdl_owner_id(fiber);
     if (is_mine(l, waiter.owner))
         return -EDEADLK;
