@@ -230,26 +230,61 @@ bool rdl_fd_unwatch(struct rdl_fd *entry, struct rdl_fd_watch *watch)
     return found;
 }
 
-/* Ends the waits of all operations in flight. */
+/* Under the lock: puts mark into the list before op, NULL is the end; before is what precedes it. */
+static void link_between(struct rdl_fd *entry, struct rdl_op *mark, struct rdl_op *before,
+                         struct rdl_op *op)
+{
+    mark->fd_prev = before;
+    mark->fd_next = op;
+    if (before)
+        before->fd_next = mark;
+    else
+        entry->ops = mark;
+    if (op)
+        op->fd_prev = mark;
+}
+
+static void unlink_mark(struct rdl_fd *entry, struct rdl_op *mark)
+{
+    if (mark->fd_prev)
+        mark->fd_prev->fd_next = mark->fd_next;
+    else
+        entry->ops = mark->fd_next;
+    if (mark->fd_next)
+        mark->fd_next->fd_prev = mark->fd_prev;
+}
+
+/*
+ * Ends the waits of all operations in flight: nobody enters any more. Operations leave while the lock is
+ * released, so that none of them can say how far this has got. An operation of our own does, which
+ * stands in the list before those that are left; it waits for nothing.
+ */
 static void fire_all(struct rdl_fd *entry)
 {
     struct rdl_ticket tickets[TICKETS_AT_ONCE];
+    struct rdl_op mark = {.closed = true}, *op, *before;
     unsigned count;
 
+    rdl_lock_acquire(&entry->lock);
+    link_between(entry, &mark, NULL, entry->ops);
     do {
         count = 0;
-        rdl_lock_acquire(&entry->lock);
-        for (struct rdl_op *op = entry->ops; op && count < TICKETS_AT_ONCE; op = op->fd_next) {
-            if (op->closed)
-                continue;
+        before = mark.fd_prev;
+        op = mark.fd_next;
+        unlink_mark(entry, &mark);
+        for (; op && count < TICKETS_AT_ONCE; before = op, op = op->fd_next) {
             op->closed = true;
             /* One that doesn't wait (rdl_op_try) leaves by itself. */
             if (op->ticket.wait)
                 tickets[count++] = op->ticket;
         }
+        if (count == TICKETS_AT_ONCE)
+            link_between(entry, &mark, before, op);
         rdl_lock_release(&entry->lock);
         for (unsigned i = 0; i < count; i++)
             (void)rdl_fiber_fire(tickets[i], RADDLE_ECLOSED);
+        if (count == TICKETS_AT_ONCE)
+            rdl_lock_acquire(&entry->lock);
     } while (count == TICKETS_AT_ONCE);
 }
 
