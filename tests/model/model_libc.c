@@ -22,7 +22,7 @@ int pthread_mutex_init(pthread_mutex_t *mutex, const pthread_mutexattr_t *attrib
 
 int pthread_mutex_destroy(pthread_mutex_t *mutex)
 {
-    model_check(rdl_lock_try(of(mutex)));
+    model_check(!rdl_atomic_load_relaxed(&of(mutex)->held));
     return 0;
 }
 

@@ -270,6 +270,36 @@ static void begin_stop_alone(void)
     model_spawn("stopper", stopper, NULL);
 }
 
+/* The loop's end is its owner's at once: who stopped it has nothing to do with it any more. */
+static void run_and_free(void *arg)
+{
+    run_loop(arg);
+    rdl_loop_fini(arg);
+    model_poison(arg, sizeof(struct rdl_loop));
+}
+
+static void only_stop(void *arg)
+{
+    (void)arg;
+    rdl_loop_stop(&loops[0]);
+}
+
+static void begin_stop_free(void)
+{
+    host_begin();
+    loop_count = 1;
+    model_unpoison(&loops[0], sizeof loops[0]);
+    rdl_loop_init(&loops[0], host_driver(0), NULL, 0);
+    model_spawn("loop 0", run_and_free, &loops[0]);
+    model_spawn("stopper", only_stop, NULL);
+}
+
+static void end_freed(void)
+{
+    model_unpoison(&loops[0], sizeof loops[0]);
+    host_end();
+}
+
 /* A fiber goes to the other loop and back, while a stranger ends the wait in between. Whoever goes is at its
  * destination when it goes on. */
 static void mover(struct rdl_fiber *self)
@@ -379,6 +409,7 @@ const struct model_case model_cases[] = {
     {"woken_home", begin_woken_home, end},
     {"stop", begin_stop, end_stopped},
     {"stop_alone", begin_stop_alone, end_stopped},
+    {"stop_free", begin_stop_free, end_freed},
     {"move", begin_move, end},
     {"cross", begin_cross, end},
     {"move_closing", begin_move_closing, end_moved},

@@ -20,6 +20,7 @@ enum { TIMER = -ETIMEDOUT, CANCEL = -EPIPE, COMPLETION = 5 };
 static struct rdl_wait wait;
 static struct rdl_ticket ticket;
 static unsigned runs;
+static unsigned wins;            /* wakers that were told that they ended the wait */
 static unsigned stack;           /* the sleeper's: the lander's until parked, then the winner's */
 static unsigned buffers[WAKERS]; /* what each waker prepares for the sleeper */
 static const int32_t results[WAKERS] = {COMPLETION, TIMER, CANCEL};
@@ -29,7 +30,7 @@ static void begin(void)
     rdl_atomic_init(&wait.word, (uint64_t)0);
     rdl_atomic_init(&wait.poked, 0u);
     rdl_atomic_init(&wait.shield_depth, 0u);
-    runs = 0;
+    runs = wins = 0;
     stack = 0;
     for (int i = 0; i < WAKERS; i++)
         buffers[i] = 0;
@@ -59,21 +60,28 @@ static void lander(void *arg)
         run_sleeper();
 }
 
+/* What a waker does, who is told fire. */
+static void end_wait(enum rdl_fire fire)
+{
+    if (fire != RDL_FIRE_LOST)
+        (void)model_count(&wins);
+    if (fire == RDL_FIRE_QUEUE)
+        run_sleeper();
+}
+
 static void waker(void *arg)
 {
     const unsigned i = *(const unsigned *)arg;
 
     buffers[i] = 1;
-    if (rdl_wait_fire(ticket, results[i]) == RDL_FIRE_QUEUE)
-        run_sleeper();
+    end_wait(rdl_wait_fire(ticket, results[i]));
 }
 
 static void poker(void *arg)
 {
     (void)arg;
     buffers[2] = 1;
-    if (rdl_wait_poke(&wait, 0, CANCEL) == RDL_FIRE_QUEUE)
-        run_sleeper();
+    end_wait(rdl_wait_poke(&wait, 0, CANCEL));
 }
 
 static void end_ran_once(void)
@@ -81,6 +89,8 @@ static void end_ran_once(void)
     model_check(runs == 1);
     model_check(stack == 11);
 }
+
+static bool quiet; /* the sleeper has taken its wait back */
 
 static const unsigned numbers[WAKERS] = {0, 1, 2};
 
@@ -133,8 +143,7 @@ static void other_poker(void *arg)
 {
     (void)arg;
     buffers[1] = 1;
-    if (rdl_wait_poke(&wait, 0, TIMER) == RDL_FIRE_QUEUE)
-        run_sleeper();
+    end_wait(rdl_wait_poke(&wait, 0, TIMER));
 }
 
 static void begin_poke_poke(void)
@@ -149,12 +158,20 @@ static void begin_fire_poke_poke(void)
     model_spawn("other poker", other_poker, NULL);
 }
 
+/* Nobody was told that he had ended a wait which the sleeper took back, and somebody when it couldn't. */
+static void end_disarmed(void)
+{
+    end_ran_once();
+    model_check(wins == (quiet ? 0 : 1));
+}
+
 /* The sleeper thinks better of it, or has been fired: it knows which, and what it was. */
 static void disarmer(void *arg)
 {
     (void)arg;
     stack = 10;
-    if (!rdl_wait_disarm(&wait)) {
+    quiet = rdl_wait_disarm(&wait);
+    if (!quiet) {
         run_sleeper();
     } else {
         model_check(model_count(&runs) == 1);
@@ -169,7 +186,8 @@ static void poked_disarmer(void *arg)
 {
     (void)arg;
     stack = 10;
-    if (!rdl_wait_disarm(&wait)) {
+    quiet = rdl_wait_disarm(&wait);
+    if (!quiet) {
         run_sleeper();
     } else {
         model_check(model_count(&runs) == 1);
@@ -188,7 +206,7 @@ static void begin_disarm(void)
 
 static void end_poked(void)
 {
-    end_ran_once();
+    end_disarmed();
     model_check(rdl_atomic_load_relaxed(&wait.poked) == 1);
 }
 
@@ -379,7 +397,7 @@ const struct model_case model_cases[] = {
     {"fire_fire_poke", begin_fire_fire_poke, end_ran_once},
     {"poke_poke", begin_poke_poke, end_ran_once},
     {"fire_poke_poke", begin_fire_poke_poke, end_ran_once},
-    {"disarm", begin_disarm, end_ran_once},
+    {"disarm", begin_disarm, end_disarmed},
     {"disarm_poke", begin_disarm_poke, end_poked},
     {"two_cancels", begin_two_cancels, NULL},
     {"shield", begin_shield, NULL},
