@@ -1,12 +1,16 @@
 #!/usr/bin/env bash
 # tests/model/mutants.sh - weakens copies of the sources, one place at a time, and shows that the model
-# checker finds each: what was weakened, after how many schedules it was found, with which seed, as what.
+# checker finds each: by which scenario, after how many schedules, with which seed, as what.
 #
-#     mutants.sh [--few] SOURCE_ROOT WORK_DIR [SCENARIO...]
+#     mutants.sh [--few] SOURCE_ROOT WORK_DIR [TEXT...]
 #
-# --few takes those without which nothing else is worth much: the deque's fences, the wait's compare-exchanges,
-# the recheck before sleeping, and one of each other scenario.
-# Fails if a mutant survives, if an edit no longer changes anything, or if an unweakened scenario fails.
+# The mutants are those that mutants.awk makes of the shipping sources - every ordering one step weaker, every fence
+# dropped, every compare-exchange torn - and those of mutants.txt. Each has to be found, or to be in equivalent.txt
+# with the reason why it is right; then it has to survive. --few takes a sample. TEXT takes the mutants whose name
+# has one of these in it.
+#
+# Fails if a mutant is neither found nor explained, if one that is explained is found or isn't one, if an edit no
+# longer changes anything, or if an unweakened scenario fails.
 set -uo pipefail
 
 few=no
@@ -22,86 +26,52 @@ root=$(cd -- "$1" && pwd) || exit 2
 mkdir -p -- "$2" || exit 2
 work=$(cd -- "$2" && pwd) || exit 2
 shift 2
-only=" $* "
+wanted=("$@")
 
 : "${CC:=cc}"
-schedules=300000
 flags=(-std=gnu11 -O2 -g -UNDEBUG -DRDL_MODEL)
 
-# Which sources a scenario is made of.
+# How many schedules of each case, and which: most mutants are found in the first round. What is equivalent has to get
+# through the first four. These are for scenarios with whole loops, which take long; others get ten times as many.
+rounds=("1000" "1000 --random" "10000 --first 10000" "10000 --random --first 100000" "100000 --first 200000"
+    "50000 --depth 5 --first 500000" "100000 --random --first 1000000")
+equivalent_rounds=4
+last_round=${RADDLE_MUTANT_ROUNDS:-${#rounds[@]}} # fewer, to look for what may survive
+
+# Which sources a scenario is made of. Those that take least time first.
 hosted="sched/cancel.c sched/coroutine.c sched/deque.c sched/fiber.c sched/idle.c sched/inbox.c
     sched/inject.c sched/loop.c sched/timer.c sched/wait.c sched/switch_$(uname -m).S tests/model/host.c"
+tasks="runtime/group.c runtime/scope.c runtime/task.c runtime/tree.c"
+read -ra scenarios <<<"${RADDLE_MUTANT_SCENARIOS:-inject inbox wait idle deque table handoff depot cancel home fd group closing team server executor}" # to look closer
 declare -A sources=(
     [deque]="sched/deque.c"
     [inject]="sched/inject.c"
     [inbox]="sched/inbox.c"
     [wait]="sched/wait.c"
+    [idle]="sched/idle.c"
     [handoff]="sched/handoff.c"
     [depot]="sched/stack.c sched/depot.c"
-    [team]="$hosted"
+    [table]="io/table.c"
+    [team]="$hosted tests/model/model_libc.c"
     [cancel]="$hosted"
     [home]="$hosted"
-    [group]="$hosted runtime/group.c runtime/scope.c runtime/task.c runtime/tree.c"
+    [group]="$hosted $tasks"
+    [closing]="$hosted $tasks runtime/loop.c tests/model/model_libc.c"
+    [executor]="$hosted sched/handoff.c sched/pool.c runtime/executor.c tests/model/model_libc.c"
+    [server]="$hosted $tasks runtime/server.c runtime/time.c"
+    [fd]="$hosted io/fd.c io/op.c io/table.c tests/model/model_libc.c"
 )
 
-# name | scenario | file | sed -E expression
-mutants='
-deque: no fence in take|deque|sched/deque.c|/with \[F.\] in steal/d
-deque: no fence in steal|deque|sched/deque.c|/with \[F\] in take/d
-deque: push publishes relaxed|deque|sched/deque.c|s/store_release\(&d->bottom, bottom \+ 1\)/store_relaxed(\&d->bottom, bottom + 1)/
-deque: take withdraws relaxed|deque|sched/deque.c|s/store_release\(&d->bottom, newest\)/store_relaxed(\&d->bottom, newest)/
-deque: take the last without a compare-exchange|deque|sched/deque.c|s/if \(top < newest\)/if (top <= newest)/
-deque: take_half without a fresh top|deque|sched/deque.c|s/while \(!rdl_atomic_cas_acq_rel\(&d->top, &top, top \+ count\)\)/while (rdl_atomic_store_release(\&d->top, top + count), 0)/
-deque: links before owning|deque|sched/deque.c|s/while \(!rdl_atomic_cas_acq_rel\(&d->top, &top, top \+ count\)\)/while (rdl_atomic_load_relaxed(\&d->slots[top \& MASK])->next = NULL, !rdl_atomic_cas_acq_rel(\&d->top, \&top, top + count))/
-inject: no lock to push|inject|sched/inject.c|/last->next = NULL;/,/^}/s/rdl_lock_[acquirels]+\(&inject->lock\);//
-inject: lock taken relaxed|inject|sched/lock.h|s/exchange_acquire\(&lock->held/exchange_relaxed(\&lock->held/
-inject: lock released relaxed|inject|sched/lock.h|s/store_release\(&lock->held/store_relaxed(\&lock->held/
-inject: count forgotten by push|inject|sched/inject.c|s/set_count\(inject, rdl_inject_count\(inject\) \+ count\);//
-inbox: push publishes relaxed|inbox|sched/inbox.c|s/cas_release\(&inbox->newest/cas_relaxed(\&inbox->newest/
-inbox: taken relaxed|inbox|sched/inbox.c|s/exchange_acquire/exchange_relaxed/
-inbox: closed without a compare-exchange|inbox|sched/inbox.c|s/return rdl_atomic_cas_relaxed\(&inbox->newest, &newest, &closed\)/return rdl_inbox_empty(inbox) \&\& (rdl_atomic_store_release(\&inbox->newest, \&closed), true)/
-inbox: pushed without a compare-exchange|inbox|sched/inbox.c|s/while \(!rdl_atomic_cas_release\(&inbox->newest, &newest, r\)\)/while (rdl_atomic_store_release(\&inbox->newest, r), 0)/
-wait: fired without a compare-exchange|wait|sched/wait.c|s/while \(!rdl_atomic_cas_acq_rel\(&ticket.wait->word, &seen, fired\(seen, result\)\)\)/while (rdl_atomic_store_release(\&ticket.wait->word, fired(seen, result)), 0)/
-wait: parked without a compare-exchange|wait|sched/wait.c|s/if \(!rdl_atomic_cas_seq_cst\(&wait->word, &armed, parked\)\)/if (rdl_atomic_store_seq_cst(\&wait->word, parked), 0)/
-wait: fire releases nothing|wait|sched/wait.c|s/cas_acq_rel\(&ticket/cas_acquire(\&ticket/
-wait: fire acquires nothing|wait|sched/wait.c|s/cas_acq_rel\(&ticket/cas_release(\&ticket/
-wait: poke releases nothing|wait|sched/wait.c|s/cas_acq_rel\(&wait->word, &seen/cas_acquire(\&wait->word, \&seen/
-wait: poke acquires nothing|wait|sched/wait.c|s/cas_acq_rel\(&wait->word, &seen/cas_release(\&wait->word, \&seen/
-wait: disarm acquires nothing|wait|sched/wait.c|s/cas_acq_rel\(&wait->word, &armed/cas_relaxed(\&wait->word, \&armed/
-wait: armed relaxed|wait|sched/wait.c|s/store_release\(&wait->word/store_relaxed(\&wait->word/
-wait: parked not seq_cst|wait|sched/wait.c|s/cas_seq_cst\(&wait->word, &armed, parked\)/cas_acq_rel(\&wait->word, \&armed, parked)/
-wait: poked read acquire|wait|sched/wait.c|s/load_seq_cst\(&wait->poked/load_acquire(\&wait->poked/
-wait: poked not read|wait|sched/wait.c|s/if \(!rdl_atomic_load_seq_cst\(&wait->poked\)\)/if (1)/
-wait: poke by a plain store|wait|sched/wait.c|s/\(void\)rdl_atomic_exchange_seq_cst\(&wait->poked, 1u\)/rdl_atomic_store_seq_cst(\&wait->poked, 1u)/
-wait: poke not seq_cst|wait|sched/wait.c|s/exchange_seq_cst/exchange_acq_rel/
-wait: poke reads the word acquire|wait|sched/wait.c|s/load_seq_cst\(&wait->word/load_acquire(\&wait->word/
-wait: any generation fires|wait|sched/wait.c|s/in_phase\(seen, ARMED\) != ticket.armed/false/
-wait: shield ignored|wait|sched/wait.c|s/rdl_atomic_load_relaxed\(&wait->shield_depth\) > depth/false/
-team: no recheck before sleeping|team|sched/loop.c|s/if \(!recheck\(loop\)\)/if (true)/
-team: recheck forgets the inbox|team|sched/loop.c|s/!rdl_inbox_empty\(&loop->inbox\)/false/
-team: recheck forgets the injector|team|sched/loop.c|s/^    if \(rdl_inject_count\(&team->inject\)\)$/    if (false)/
-team: recheck forgets the rings|team|sched/loop.c|s/if \(rdl_deque_count\(&team->loops\[i\]->ready\) .*/if (false)/
-team: no fence before the recheck|team|sched/idle.c|s/rdl_atomic_fence_seq_cst\(\); \/\* \[F2\] \*\///
-team: no fence before a claim|team|sched/idle.c|/^bool rdl_idle_claim/,/^}/s/rdl_atomic_fence_seq_cst\(\);//
-team: no fence before a call|team|sched/idle.c|/^int rdl_idle_call/,/searching/s/rdl_atomic_fence_seq_cst\(\);//
-team: nobody calls after a search|team|sched/loop.c|s/if \(rdl_idle_end_search\(&team->idle\) && found\)/if (rdl_idle_end_search(\&team->idle) \&\& false)/
-team: asleep by a plain store|team|sched/idle.c|s/rdl_atomic_exchange_acq_rel\(&sleeper->state, RDL_AWAKE\)/rdl_atomic_load_acquire(\&sleeper->state); rdl_atomic_store_release(\&sleeper->state, (uint32_t)RDL_AWAKE)/
-team: inbox wakes nobody|team|sched/loop.c|/^bool rdl_loop_post/,/^}/s/rdl_idle_claim\(&loop->sleeper\)/false/
-team: stop wakes nobody|team|sched/loop.c|/^void rdl_loop_stop/,/^}/s/rdl_idle_claim\(&loop->sleeper\)/false/
-cancel: a plain store pokes|cancel|sched/cancel.c|s/\(void\)rdl_atomic_exchange_relaxed\(&self->stack->wait.poked, 1u\)/rdl_atomic_store_relaxed(\&self->stack->wait.poked, 1u)/
-cancel: looks before it clears|cancel|sched/cancel.c|s/\(void\)rdl_atomic_exchange_acquire\(&self->stack->wait.poked, 0u\)/rdl_atomic_store_relaxed(\&self->stack->wait.poked, 0u)/
-cancel: the timer stays armed|cancel|sched/fiber.c|s/rdl_timer_disarm\(&home->timers, &fiber->timer\);//
-cancel: the operation stays|cancel|sched/fiber.c|s/if \(fiber->op\) \{/if (false) {/
-home: the winner asks the timer and the operation|home|sched/fiber.c|s/!fiber->homebound/!fiber->op \&\& !rdl_timer_armed(\&fiber->timer)/
-home: the winner asks, unwatched|home|sched/fiber.c|s/^static void route/static __attribute__((no_sanitize("thread"))) void route/;s/!fiber->homebound/!fiber->op \&\& !fiber->timer.link/
-home: a timer binds nobody|home|sched/fiber.c|s/self->homebound = self->op \|\| rdl_timer_armed\(&self->timer\)/self->homebound = self->op/
-home: an operation binds nobody|home|sched/fiber.c|s/self->homebound = self->op \|\| /self->homebound = /
-group: the last child tells nobody|group|runtime/group.c|s/^    if \(--g->live == 0\)$/    if (--g->live == 0 \&\& false)/
-group: a child is freed while it is looked at|group|runtime/group.c|s/while \(child->pins\)/while (false)/
-handoff: signals without looking|handoff|sched/handoff.c|s/if \(rdl_atomic_exchange_acq_rel\(&worker->signal, RDL_HANDOFF_SIGNALLED\) == RDL_HANDOFF_ASLEEP\)/if (rdl_atomic_exchange_acq_rel(\&worker->signal, RDL_HANDOFF_SIGNALLED) == RDL_HANDOFF_AWAKE)/
-handoff: leaves with a job queued|handoff|sched/handoff.c|s/if \(worker->idle\) \{/if (true) {/
-depot: given out without the lock|depot|sched/depot.c|/^unsigned rdl_depot_take\(/,/^}/s/rdl_lock_[acquirels]+\(&depot.lock\);//
-wait: poked cleared by a plain store|wait|tests/model/scenario_wait.c|s/\(void\)rdl_atomic_exchange_acq_rel\(&wait.poked, 0u\)/rdl_atomic_store_seq_cst(\&wait.poked, 0u)/
+# Of what mutants.awk makes, those of the quick tier.
+the_few='
+sched/cancel.c rdl_scope_canceller load_acquire(&scope->state) becomes: load_relaxed
+sched/deque.c rdl_deque_steal fence_seq_cst() becomes: fence_dropped
+sched/deque.c rdl_deque_take fence_seq_cst() becomes: fence_dropped
+sched/idle.c rdl_idle_sleep fence_seq_cst() becomes: fence_dropped
+sched/inbox.c rdl_inbox_push cas_release(&inbox->newest, &newest, r) becomes: torn_release
+sched/lock.h rdl_lock_acquire exchange_acquire(&lock->held, 1u) becomes: exchange_relaxed
+sched/wait.c rdl_wait_park cas_seq_cst(&wait->word, &armed, parked) becomes: torn_seq_cst
+sched/wait.c rdl_wait_fire cas_acq_rel(&ticket.wait->word, &seen, fired(seen, result)) becomes: torn_acq_rel
 '
 
 compile() { # OUTPUT SOURCE_ROOT SOURCE [FLAG...]
@@ -123,8 +93,8 @@ checker+=("$work/switch.o")
 build() { # SCENARIO SOURCE_ROOT OUTPUT EDITED
     local scenario=$1 from=$2 output=$3 edited=$4 objects=() source object sound
     for source in "tests/model/scenario_$scenario.c" tests/model/model_lock.c ${sources[$scenario]}; do
-        sound=$work/sound_$scenario-$(basename "${source%.*}").o
-        object=$output-$(basename "${source%.*}").o
+        sound=$work/sound_$scenario-${source//\//_}.o
+        object=$output-${source//\//_}.o
         if [[ -n $edited && $edited != *.h && $edited != "$source" ]]; then
             object=$sound
         else
@@ -132,7 +102,10 @@ build() { # SCENARIO SOURCE_ROOT OUTPUT EDITED
             case $source in
             *.S) "$CC" -c "$from/$source" -o "$object" ;;
             */host.c) compile "$object" "$from" "$source" ;;
-            *) compile "$object" "$from" "$source" -fsanitize=thread -include "$from/tests/model/watched.h" ;;
+            *)
+                compile "$object" "$from" "$source" -fsanitize=thread -include "$from/tests/model/watched.h" \
+                    -include "$from/tests/model/weakened.h"
+                ;;
             esac || return 1
         fi
         objects+=("$object")
@@ -145,72 +118,163 @@ rm -rf -- "$copy"
 mkdir -p -- "$copy/tests"
 cp -R -- "$root/sched" "$root/io" "$root/runtime" "$root/include" "$copy/" || exit 1
 cp -R -- "$root/tests/model" "$copy/tests/" || exit 1
+mkdir -p -- "$copy/tests/support" && cp -- "$root/tests/support/counted.h" "$copy/tests/support/" || exit 1
 
-the_few='
-deque: no fence in take
-deque: no fence in steal
-inject: no lock to push
-inbox: pushed without a compare-exchange
-wait: fired without a compare-exchange
-wait: parked without a compare-exchange
-wait: poked not read
-team: no recheck before sleeping
-team: no fence before the recheck
-cancel: the timer stays armed
-home: the winner asks the timer and the operation
-group: a child is freed while it is looked at
-handoff: leaves with a job queued
-depot: given out without the lock
-'
-
-found=0
+killed=0
+equivalent=0
 failed=0
-declare -A sound=()
-while IFS='|' read -r name scenario file edit; do
-    [ -n "$name" ] || continue
-    [ "$only" = "  " ] || [[ $only == *" $scenario "* ]] || continue
-    [ $few = no ] || [[ $the_few == *$'\n'"$name"$'\n'* ]] || continue
 
-    if [ -z "${sound[$scenario]-}" ]; then
-        if build "$scenario" "$root" "$work/model_$scenario" "" &&
-            output=$(timeout 120 "$work/model_$scenario" 5000 2>&1); then
-            sound[$scenario]=yes
-        else
-            printf 'NOT SOUND  %s\n%s\n' "$scenario" "${output-it does not build}"
-            sound[$scenario]=no
-            failed=$((failed + 1))
+fail() { # WHAT NAME [MORE]
+    printf '%-10s  %s%s\n' "$1" "$2" "${3:+: $3}"
+    failed=$((failed + 1))
+}
+
+verdict=""
+
+# Each scenario is built once as it is, and has to be clean.
+declare -A sound=()
+is_sound() { # SCENARIO
+    local output="it does not build"
+    if [ -z "${sound[$1]-}" ]; then
+        sound[$1]=yes
+        if ! build "$1" "$root" "$work/model_$1" "" || ! output=$(timeout 300 "$work/model_$1" 2000 2>&1); then
+            fail "NOT SOUND" "$1" "$output"
+            sound[$1]=no
         fi
     fi
-    [ "${sound[$scenario]}" = yes ] || continue
+    [ "${sound[$1]}" = yes ]
+}
 
-    sed -E -e "$edit" "$root/$file" >"$copy/$file"
-    if cmp -s "$root/$file" "$copy/$file"; then
-        printf 'NO CHANGE  %s\n' "$name"
-        failed=$((failed + 1))
-    elif ! output=$(build "$scenario" "$copy" "$work/mutant" "$file" 2>&1); then
-        printf 'NO BUILD   %s\n%s\n' "$name" "$output"
-        failed=$((failed + 1))
-    elif output=$(timeout 120 "$work/mutant" "$schedules" 2>&1); then
-        printf 'SURVIVES   %s: %s schedules of each case\n' "$name" "$schedules"
-        failed=$((failed + 1))
-    else
-        # The case that finds it first speaks for all.
-        line=$(printf '%s\n' "$output" | grep '^FAIL ' |
-            sed -E 's/^FAIL model ([^:]*): seed=([0-9]+) after ([0-9]+) schedules: (.*)/\3 \1 \2 \4/' |
-            sort -n | head -n 1)
-        if [ -z "$line" ]; then
-            printf 'CRASHES    %s\n%s\n' "$name" "$output"
-            failed=$((failed + 1))
-        else
+is_wanted() { # NAME
+    local text
+    [ ${#wanted[@]} -gt 0 ] || return 0
+    for text in "${wanted[@]}"; do
+        [[ $1 != *"$text"* ]] || return 0
+    done
+    return 1
+}
+
+# The scenarios that a file is part of.
+scenarios_of() { # FILE
+    local scenario
+    for scenario in "${scenarios[@]}"; do
+        case $1 in
+        *.h) printf '%s ' "$scenario" ;;
+        *) [[ " ${sources[$scenario]} tests/model/scenario_$scenario.c" != *[[:space:]]"$1"* ]] || printf '%s ' "$scenario" ;;
+        esac
+    done
+}
+
+# Tries the mutant that is in the copy. verdict is which scenario found it, and how; 1: none did; 2: it can't be tried,
+# and verdict is why.
+try() { # FILE ROUNDS SCENARIO...
+    local file=$1 last=$2 round scenario line status after where seed what output schedules
+    shift 2
+    rm -f -- "$work"/mutant_*
+    for round in "${rounds[@]:0:$last}"; do
+        for scenario in "$@"; do
+            if [ ! -e "$work/mutant_$scenario" ]; then
+                verdict="$scenario isn't sound"
+                is_sound "$scenario" || return 2
+                verdict="it does not build in $scenario"
+                build "$scenario" "$copy" "$work/mutant_$scenario" "$file" >"$work/build.log" 2>&1 || return 2
+            fi
+            schedules=${round%% *}
+            [[ ${sources[$scenario]} == *host.c* ]] || schedules=${schedules}0
+            # shellcheck disable=SC2086 # options
+            output=$(timeout 900 "$work/mutant_$scenario" "$schedules" ${round#"${round%% *}"} 2>&1)
+            status=$?
+            [ $status -ne 0 ] || continue
+            # The case that finds it first speaks for all.
+            line=$(printf '%s\n' "$output" | grep '^FAIL ' |
+                sed -E 's/^FAIL model ([^:]*): seed=([0-9]+) after ([0-9]+) schedules: (.*)/\3 \1 \2 \4/' |
+                sort -n | head -n 1)
+            verdict="$scenario ends with status $status and says nothing"
+            [ -n "$line" ] || return 2
             read -r after where seed what <<<"$line"
-            printf 'found      %-48s %6s schedules, %s seed %s: %s\n' "$name" "$after" "$where" \
-                "$seed" "${what//"$copy/"/}"
-            found=$((found + 1))
-        fi
+            verdict="$where after $after schedules (${round#* }, seed $seed): ${what//"$copy/"/}"
+            verdict=${verdict/(${round%% *}, /(}
+            return 0
+        done
+    done
+    verdict="none of $*"
+    return 1
+}
+
+# Judges the mutant that is in the copy, and puts the source back.
+judge() { # NAME FILE REASON SCENARIO...
+    local name=$1 file=$2 reason=$3 last=$last_round
+    shift 3
+    [ -z "$reason" ] || [ "$last" -lt $equivalent_rounds ] || last=$equivalent_rounds
+    if [ $# -eq 0 ]; then
+        fail "NOT TRIED" "$name" "it is part of no scenario"
+    elif cmp -s "$root/$file" "$copy/$file"; then
+        fail "NO CHANGE" "$name"
+    else
+        try "$file" "$last" "$@"
+        case $?$reason in
+        0)
+            printf 'killed      %s: by %s\n' "$name" "$verdict"
+            killed=$((killed + 1))
+            ;;
+        0*) fail "NOT EQUAL" "$name" "is listed as equivalent, but found by $verdict" ;;
+        1) fail "SURVIVES" "$name" "found by $verdict" ;;
+        1*)
+            printf 'equivalent  %s: %s\n' "$name" "$reason"
+            equivalent=$((equivalent + 1))
+            ;;
+        *) fail "NOT TRIED" "$name" "$verdict" ;;
+        esac
     fi
     cp -- "$root/$file" "$copy/$file"
-done <<<"$mutants"
+}
 
-printf '%d mutants found, %d not\n' "$found" "$failed"
-printf 'counted: %d mutants\n' "$found"
-[ "$failed" -eq 0 ] && [ "$found" -gt 0 ]
+# A scenario that nobody has told this script about.
+for file in "$root"/tests/model/scenario_*.c; do
+    name=${file##*/scenario_}
+    [ -n "${sources[${name%.c}]-}" ] || fail "NOT LISTED" "$name"
+done
+
+# Why those that are equivalent are.
+declare -A reasons=() made=()
+while IFS= read -r line; do
+    case $line in
+    "#"* | "") ;;
+    "    "*) reasons[$name]+="${reasons[$name]:+ }${line#    }" ;;
+    *) name=$line reasons[$line]="" ;;
+    esac
+done <"$root/tests/model/equivalent.txt"
+
+mapfile -t all < <(cd -- "$root" && {
+    printf '%s\n' sched/*.h
+    tr ' ' '\n' <<<"${sources[*]}"
+} | grep -E '^(sched|io|runtime)/.*\.[ch]$' | grep -v '^sched/atomic.h$' | sort -u)
+while IFS=$'\t' read -r file line column is becomes name; do
+    made[$name]=yes
+    is_wanted "$name" || continue
+    [ $few = no ] || [[ $the_few == *$'\n'"$name"$'\n'* ]] || continue
+    sed "${line}s/^\(.\{$((column - 1))\}\)$is/\1$becomes/" "$root/$file" >"$copy/$file"
+    # shellcheck disable=SC2046 # words
+    judge "$name" "$file" "${reasons[$name]-}" $(scenarios_of "$file")
+done < <(cd -- "$root" && awk -f tests/model/mutants.awk "${all[@]}")
+
+for name in "${!reasons[@]}"; do
+    [ -n "${made[$name]-}" ] || fail "NO MUTANT" "$name" "is listed as equivalent"
+    [ -n "${reasons[$name]}" ] || fail "NO REASON" "$name"
+done
+
+while IFS='|' read -r name scenario file edit; do
+    case $name in
+    "#"* | "") continue ;;
+    +*) name=${name#+} ;;
+    *) [ $few = no ] || continue ;;
+    esac
+    is_wanted "$name" || continue
+    sed -E -e "$edit" "$root/$file" >"$copy/$file"
+    judge "$name" "$file" "" "$scenario"
+done <"$root/tests/model/mutants.txt"
+
+printf '%d mutants: %d killed, %d equivalent, %d neither\n' $((killed + equivalent + failed)) $killed $equivalent \
+    $failed
+printf 'counted: %d mutants\n' $killed
+[ $failed -eq 0 ] && [ $killed -gt 0 ]

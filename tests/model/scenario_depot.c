@@ -25,6 +25,7 @@ static unsigned in_use[STACKS];  /* plain: its user's */
 static char memory[STACKS][8];   /* what a user writes to */
 static struct rdl_stack_cache caches[LOOPS];
 static bool guards_fail;
+static unsigned trims; /* so far: each is at a later time */
 
 /* sched/slab.h */
 
@@ -180,6 +181,22 @@ static void trim(void *arg)
     rdl_stack_trim_all();
 }
 
+/* As an idle loop does: gives back by and by, as the goals say, which whoever does so hands to the next. */
+static void trim_by_goals(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 2; i++)
+        (void)rdl_stack_trim(NULL, (int64_t)model_count(&trims) * INT64_C(100000000000));
+}
+
+static void begin_goals(void)
+{
+    begin();
+    model_spawn("loop 0", loop, &caches[0]);
+    model_spawn("trimmer 0", trim_by_goals, NULL);
+    model_spawn("trimmer 1", trim_by_goals, NULL);
+}
+
 static void begin_share(void)
 {
     begin();
@@ -212,5 +229,6 @@ const char model_scenario_name[] = "depot";
 const struct model_case model_cases[] = {
     {"share", begin_share, end},
     {"failing", begin_failing, end},
+    {"goals", begin_goals, end},
     {0},
 };
