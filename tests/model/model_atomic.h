@@ -84,15 +84,15 @@ void model_fence_seq_cst(struct model_site *site);
 #define rdl_atomic_exchange_acq_rel(p, v) MODEL_CHANGE(p, v, MODEL_EXCHANGE, MODEL_ACQ_REL)
 #define rdl_atomic_exchange_seq_cst(p, v) MODEL_CHANGE(p, v, MODEL_EXCHANGE, MODEL_SEQ_CST)
 
-#define rdl_atomic_cas_relaxed(p, expected, v)                                                         \
+#define rdl_atomic_cas_relaxed(p, expected, v)                                                     \
     MODEL_CAS(p, expected, v, MODEL_RELAXED, MODEL_RELAXED)
-#define rdl_atomic_cas_acquire(p, expected, v)                                                         \
+#define rdl_atomic_cas_acquire(p, expected, v)                                                     \
     MODEL_CAS(p, expected, v, MODEL_ACQUIRE, MODEL_RELAXED)
-#define rdl_atomic_cas_release(p, expected, v)                                                         \
+#define rdl_atomic_cas_release(p, expected, v)                                                     \
     MODEL_CAS(p, expected, v, MODEL_RELEASE, MODEL_RELAXED)
-#define rdl_atomic_cas_acq_rel(p, expected, v)                                                         \
+#define rdl_atomic_cas_acq_rel(p, expected, v)                                                     \
     MODEL_CAS(p, expected, v, MODEL_ACQ_REL, MODEL_ACQUIRE)
-#define rdl_atomic_cas_seq_cst(p, expected, v)                                                         \
+#define rdl_atomic_cas_seq_cst(p, expected, v)                                                     \
     MODEL_CAS(p, expected, v, MODEL_SEQ_CST, MODEL_SEQ_CST)
 
 #define rdl_atomic_fetch_add_relaxed(p, v) MODEL_CHANGE(p, v, MODEL_ADD, MODEL_RELAXED)

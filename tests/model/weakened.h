@@ -19,13 +19,13 @@
 #define rdl_atomic_fetch_and_acquire(p, v) MODEL_CHANGE(p, v, MODEL_AND, MODEL_ACQUIRE)
 #define rdl_atomic_fetch_and_release(p, v) MODEL_CHANGE(p, v, MODEL_AND, MODEL_RELEASE)
 
-#define rdl_atomic_cas_acquire_fails_acquire(p, expected, v)                                           \
+#define rdl_atomic_cas_acquire_fails_acquire(p, expected, v)                                       \
     MODEL_CAS(p, expected, v, MODEL_ACQUIRE, MODEL_ACQUIRE)
-#define rdl_atomic_cas_release_fails_acquire(p, expected, v)                                           \
+#define rdl_atomic_cas_release_fails_acquire(p, expected, v)                                       \
     MODEL_CAS(p, expected, v, MODEL_RELEASE, MODEL_ACQUIRE)
-#define rdl_atomic_cas_acq_rel_fails_relaxed(p, expected, v)                                           \
+#define rdl_atomic_cas_acq_rel_fails_relaxed(p, expected, v)                                       \
     MODEL_CAS(p, expected, v, MODEL_ACQ_REL, MODEL_RELAXED)
-#define rdl_atomic_cas_seq_cst_fails_acquire(p, expected, v)                                           \
+#define rdl_atomic_cas_seq_cst_fails_acquire(p, expected, v)                                       \
     MODEL_CAS(p, expected, v, MODEL_SEQ_CST, MODEL_ACQUIRE)
 
 /* clang-format off */
@@ -41,15 +41,15 @@
        same_; })
 /* clang-format on */
 
-#define rdl_atomic_torn_relaxed(p, expected, v)                                                        \
+#define rdl_atomic_torn_relaxed(p, expected, v)                                                    \
     MODEL_TORN(p, expected, v, rdl_atomic_load_relaxed, rdl_atomic_store_relaxed)
-#define rdl_atomic_torn_acquire(p, expected, v)                                                        \
+#define rdl_atomic_torn_acquire(p, expected, v)                                                    \
     MODEL_TORN(p, expected, v, rdl_atomic_load_acquire, rdl_atomic_store_relaxed)
-#define rdl_atomic_torn_release(p, expected, v)                                                        \
+#define rdl_atomic_torn_release(p, expected, v)                                                    \
     MODEL_TORN(p, expected, v, rdl_atomic_load_relaxed, rdl_atomic_store_release)
-#define rdl_atomic_torn_acq_rel(p, expected, v)                                                        \
+#define rdl_atomic_torn_acq_rel(p, expected, v)                                                    \
     MODEL_TORN(p, expected, v, rdl_atomic_load_acquire, rdl_atomic_store_release)
-#define rdl_atomic_torn_seq_cst(p, expected, v)                                                        \
+#define rdl_atomic_torn_seq_cst(p, expected, v)                                                    \
     MODEL_TORN(p, expected, v, rdl_atomic_load_seq_cst, rdl_atomic_store_seq_cst)
 
 #endif
