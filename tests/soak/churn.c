@@ -379,6 +379,7 @@ static void churn_served(const char *what, const char *where)
 static int all(void *arg)
 {
     unsigned long cycles = *(unsigned long *)arg;
+    char name[64];
 
     share = (unsigned long)TASKS_FIRST / WORKERS / (test_slowness() > 1 ? 100 : 1);
     run_workers(churn_tasks, SAMPLES);
@@ -386,7 +387,8 @@ static int all(void *arg)
     churn("tasks", churn_tasks);
     churn("waits", churn_waits);
     share = cycles / 2 / (SAMPLES * WORKERS) + 1;
-    churn_served("unix", "unix:@raddle-churn");
+    (void)snprintf(name, sizeof(name), "unix:@raddle-churn-%d", (int)getpid());
+    churn_served("unix", name);
     churn_served("tcp", "tcp:127.0.0.1:0");
     return 0;
 }

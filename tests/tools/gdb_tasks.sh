@@ -61,7 +61,7 @@ expect() {
 expect '^0x[0-9a-f]+ "main" \[pinned\] waits for '
 expect '^0x[0-9a-f]+ "listen_task" .*, spawned at .*serve\.c:[0-9]+$'
 expect '^0x[0-9a-f]+ "acceptor" .* waits for accept\([0-9]+\) on loop 1$'
-expect '^#[0-9]+ .* in rdl_fiber_park '
-expect '^#[0-9]+ .* in rdl_switch_start '
+expect '^#[0-9]+ .* in rdl_fiber_park( |$)'
+expect '^#[0-9]+ .* in rdl_switch_start( |$)'
 expect '^1 tasks$'
 exit "$failed"
