@@ -2,7 +2,7 @@
  * sched/annotate.h - what sanitizers and Valgrind are told about stacks, as calls that vanish
  * elsewhere.
  *
- * RDL_ASAN, RDL_TSAN and RDL_VALGRIND are 1 where the build has the tool, else 0, with gcc and
+ * RDL_ASAN, RDL_TSAN, RDL_MSAN and RDL_VALGRIND are 1 where the build has the tool, else 0, with gcc and
  * clang alike. Which call has to be made when is said in coroutine.c, the only caller.
  */
 #ifndef RDL_SCHED_ANNOTATE_H
@@ -36,6 +36,15 @@
 #define RDL_TSAN 0
 #endif
 
+#if defined(__has_feature)
+#if __has_feature(memory_sanitizer)
+#define RDL_MSAN 1
+#endif
+#endif
+#ifndef RDL_MSAN
+#define RDL_MSAN 0
+#endif
+
 #if defined(__has_include)
 #if __has_include(<valgrind/valgrind.h>)
 #define RDL_VALGRIND 1
@@ -60,6 +69,14 @@ void *__tsan_get_current_fiber(void);
 void *__tsan_create_fiber(unsigned flags);
 void __tsan_destroy_fiber(void *fiber);
 void __tsan_switch_to_fiber(void *fiber, unsigned flags);
+#endif
+
+/* What the kernel has written in a call that libc has no function for. */
+#if RDL_MSAN
+#include <sanitizer/msan_interface.h>
+#define RDL_MSAN_WRITTEN(address, bytes) __msan_unpoison((address), (bytes))
+#else
+#define RDL_MSAN_WRITTEN(address, bytes) ((void)0)
 #endif
 
 #if RDL_VALGRIND

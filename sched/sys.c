@@ -15,6 +15,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "sched/annotate.h"
 #include "sched/atomic.h"
 #include "sched/planted.h"
 
@@ -375,8 +376,10 @@ int rdl_sys_epoll_wait(int epoll_fd, struct epoll_event *events, int max, int64_
     if (timeout_ns > 0 && !rdl_atomic_load_relaxed(&no_pwait2)) {
         struct timespec t = {.tv_sec = timeout_ns / 1000000000, .tv_nsec = timeout_ns % 1000000000};
         long n = syscall(SYS_epoll_pwait2, epoll_fd, events, max, &t, NULL, 0);
-        if (n >= 0)
+        if (n >= 0) {
+            RDL_MSAN_WRITTEN(events, (size_t)n * sizeof(*events));
             return (int)n;
+        }
         /* EPERM: a seccomp filter that has never heard of it. */
         if (errno != ENOSYS && errno != EPERM)
             return -errno;
