@@ -42,7 +42,7 @@ last_round=${RADDLE_MUTANT_ROUNDS:-${#rounds[@]}} # fewer, to look for what may 
 hosted="sched/cancel.c sched/coroutine.c sched/deque.c sched/fiber.c sched/idle.c sched/inbox.c
     sched/inject.c sched/loop.c sched/timer.c sched/wait.c sched/switch_$(uname -m).S tests/model/host.c"
 tasks="runtime/group.c runtime/scope.c runtime/task.c runtime/tree.c"
-read -ra scenarios <<<"${RADDLE_MUTANT_SCENARIOS:-inject inbox wait idle deque table handoff depot cancel home fd group closing team server executor}" # to look closer
+read -ra scenarios <<<"${RADDLE_MUTANT_SCENARIOS:-inject inbox wait idle deque table handoff depot cancel home fd group closing team sync server executor}" # to look closer
 declare -A sources=(
     [deque]="sched/deque.c"
     [inject]="sched/inject.c"
@@ -58,6 +58,7 @@ declare -A sources=(
     [group]="$hosted $tasks"
     [closing]="$hosted $tasks runtime/loop.c tests/model/model_libc.c"
     [executor]="$hosted sched/handoff.c sched/pool.c runtime/executor.c tests/model/model_libc.c"
+    [sync]="$hosted $tasks runtime/condition.c runtime/event.c runtime/mutex.c runtime/semaphore.c runtime/waiter.c"
     [server]="$hosted $tasks runtime/server.c runtime/time.c"
     [fd]="$hosted io/fd.c io/op.c io/table.c tests/model/model_libc.c"
 )
