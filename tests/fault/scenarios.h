@@ -25,6 +25,7 @@ struct fault_scenario {
 /* Each list ends with a NULL name. */
 extern const struct fault_scenario fault_core_scenarios[];
 extern const struct fault_scenario fault_process_scenarios[];
+extern const struct fault_scenario fault_share_scenarios[];
 extern const struct fault_scenario fault_net_scenarios[];
 extern const struct fault_scenario fault_fd_scenarios[];
 
