@@ -44,6 +44,7 @@
 #include "io/op.h"
 #include "io/table.h"
 #include "sched/fiber.h"
+#include "sched/loop.h"
 #include "sched/sys.h"
 
 enum {

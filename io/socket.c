@@ -8,6 +8,7 @@
 #include "io/fd.h"
 #include "io/op.h"
 #include "sched/fiber.h"
+#include "sched/loop.h"
 #include "sched/sys.h"
 
 /* recv and its kind with the caller's flags: with MSG_DONTWAIT it doesn't wait, as the caller

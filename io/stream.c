@@ -19,6 +19,7 @@
 #include "io/fd.h"
 #include "io/stream.h"
 #include "sched/fiber.h"
+#include "sched/loop.h"
 #include "sched/lock.h"
 #include "sched/planted.h"
 #include "sched/sys.h"

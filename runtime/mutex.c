@@ -14,6 +14,7 @@
 
 #include "runtime/report.h"
 #include "runtime/task.h"
+#include "sched/loop.h"
 
 static_assert(sizeof(struct rdl_mutex) <= sizeof(struct raddle_mutex),
               "fits what users compile in");

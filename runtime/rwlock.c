@@ -10,6 +10,7 @@
 #include "runtime/report.h"
 #include "runtime/task.h"
 #include "runtime/waiter.h"
+#include "sched/loop.h"
 
 enum wants { READ, WRITE };
 

@@ -101,7 +101,10 @@ int rdl_cancel_look(struct rdl_fiber *self)
 {
     /* acquire: see [C] in sched/wait.c. */
     (void)rdl_atomic_exchange_acquire(&self->stack->wait.poked, 0u);
-    if (!rdl_scope_canceller(self->scope, rdl_loop_look(rdl_loop_current())))
+    /* The clock is read when nothing but a deadline is left to ask. */
+    if (!rdl_scope_canceller(self->scope, INT64_MIN) &&
+        (self->nearest_ns == INT64_MAX ||
+         !rdl_scope_canceller(self->scope, rdl_loop_look(rdl_loop_current()))))
         return 0;
     /* Every later look is slow, too, as long as it lasts. */
     (void)rdl_atomic_exchange_relaxed(&self->stack->wait.poked, 1u);

@@ -78,4 +78,10 @@ unsigned rdl_deque_steal_half(struct rdl_deque *from, struct rdl_deque *into,
  */
 unsigned rdl_deque_count(const struct rdl_deque *d);
 
+/* Owner: true stays true until it pushes, as top only grows. */
+static inline bool rdl_deque_empty(const struct rdl_deque *d)
+{
+    return rdl_atomic_load_relaxed(&d->top) >= rdl_atomic_load_relaxed(&d->bottom);
+}
+
 #endif

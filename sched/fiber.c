@@ -33,43 +33,29 @@ static_assert(offsetof(struct rdl_stack, wait) == 0, "a wait is found by its rec
 static_assert(offsetof(struct rdl_fiber, run) == 0, "a runnable is found by its fiber");
 
 /*
- * errno belongs to the task, and its address to the thread. These two are calls, so that no
- * compiler carries the address of one thread's errno over a switch.
+ * errno belongs to the task, and its address to the thread. By the loop's pointer to it no compiler carries the
+ * address of one thread's errno over a switch.
+ *
+ * stale is where the bug is planted, as it would come in: the address from before is used after.
  */
-static __attribute__((noinline)) int errno_read(void)
+static inline int errno_save(const struct rdl_loop *loop, int **stale)
 {
-    int value = errno;
-
-    __asm__ volatile("" ::: "memory");
-    return value;
+    *stale = RDL_PLANTED(ERRNO) ? loop->errno_at : NULL;
+    return *loop->errno_at;
 }
 
-static __attribute__((noinline)) void errno_write(int value)
+/* After a suspension, on whatever loop that is now. */
+static inline void errno_restore(const struct rdl_fiber *self, int *stale, int value)
 {
-    __asm__ volatile("" ::: "memory");
-    errno = value;
-}
-
-/* Where the bug is planted, as it would come in: by a plain errno on both sides of the switch. */
-static int *errno_address(void)
-{
-    return RDL_PLANTED(ERRNO) ? &errno : NULL;
-}
-
-static void errno_restore(int *stale, int value)
-{
-    if (RDL_PLANTED(ERRNO))
-        *stale = value;
-    else
-        errno_write(value);
+    *(RDL_PLANTED(ERRNO) ? stale : self->home->errno_at) = value;
 }
 
 static void fiber_begin(void *arg)
 {
     struct rdl_fiber *self = arg;
 
-    rdl_loop_land();
-    errno_write(0); /* not what another task left here */
+    rdl_loop_land(self->home);
+    *self->home->errno_at = 0; /* not what another task left here */
     self->started = true;
     self->main(self);
     rdl_fiber_exit(self);
@@ -109,19 +95,8 @@ void rdl_fiber_discard(struct rdl_stack_cache *cache, struct rdl_fiber *fiber)
     rdl_stack_put(cache, stack);
 }
 
-struct rdl_fiber *rdl_fiber_self(void)
+int rdl_cancel_check_deadline(struct rdl_fiber *self)
 {
-    struct rdl_loop *loop = rdl_loop_current();
-
-    return loop ? rdl_atomic_load_relaxed(&loop->current) : NULL;
-}
-
-int rdl_cancel_check(struct rdl_fiber *self)
-{
-    if (rdl_atomic_load_relaxed(&self->stack->wait.poked))
-        return rdl_cancel_look(self);
-    if (self->nearest_ns == RADDLE_NEVER)
-        return 0;
     /* A task that has not parked since may have computed past its deadline. */
     return self->nearest_ns <= rdl_loop_look(rdl_loop_current()) ? rdl_cancel_look(self) : 0;
 }
@@ -164,7 +139,8 @@ bool rdl_fiber_disarm(struct rdl_fiber *self, enum rdl_park how)
 int32_t rdl_fiber_park(struct rdl_fiber *self, enum rdl_park how, const char *what, uint64_t object)
 {
     struct rdl_loop *loop = rdl_loop_current();
-    int saved = errno_read(), *stale = errno_address();
+    int *stale;
+    int saved = errno_save(loop, &stale);
 
     rdl_atomic_store_relaxed(&self->waiting_object, object);
     rdl_atomic_store_relaxed(&self->waiting_since_ns, rdl_loop_now(loop));
@@ -174,7 +150,7 @@ int32_t rdl_fiber_park(struct rdl_fiber *self, enum rdl_park how, const char *wh
     self->homebound = self->op || rdl_timer_armed(&self->timer);
     rdl_loop_leave(loop, self, RDL_LEAVE_PARK);
     rdl_atomic_store_relaxed(&self->waiting_for, NULL);
-    errno_restore(stale, saved);
+    errno_restore(self, stale, saved);
     unshield(self, how);
     return rdl_wait_result(&self->stack->wait);
 }
@@ -259,9 +235,10 @@ void rdl_fiber_yield(struct rdl_fiber *self)
 
     if (!rdl_loop_busy(loop) && !rdl_loop_slice_over(loop, 1) && !rdl_loop_moves(loop, self))
         return;
-    int saved = errno_read(), *stale = errno_address();
+    int *stale;
+    int saved = errno_save(loop, &stale);
     rdl_loop_leave(loop, self, RDL_LEAVE_YIELD);
-    errno_restore(stale, saved);
+    errno_restore(self, stale, saved);
 }
 
 void rdl_fiber_charge(struct rdl_fiber *self)
@@ -279,11 +256,12 @@ int rdl_fiber_move(struct rdl_fiber *self, struct rdl_loop *to)
     rdl_atomic_store_relaxed(&self->mobility, RADDLE_PINNED);
     if (loop == to)
         return 0;
-    int saved = errno_read(), *stale = errno_address();
+    int *stale;
+    int saved = errno_save(loop, &stale);
     loop->move_to = to;
     rdl_loop_leave(loop, self, RDL_LEAVE_MOVE);
-    errno_restore(stale, saved);
-    if (rdl_loop_current() == to)
+    errno_restore(self, stale, saved);
+    if (self->home == to)
         return 0;
     rdl_atomic_store_relaxed(&self->mobility, before);
     return RADDLE_ESHUTDOWN;

@@ -78,11 +78,16 @@ int rdl_fiber_create(struct rdl_stack_cache *cache, size_t block_bytes, size_t z
 /* Frees a fiber that was never started. */
 void rdl_fiber_discard(struct rdl_stack_cache *cache, struct rdl_fiber *fiber);
 
-/* The running fiber of the calling thread; NULL outside. */
-struct rdl_fiber *rdl_fiber_self(void);
+/* 0, or -ECANCELED: a scope around self, which is running, is cancelled or past its deadline. The first is
+ * asked wherever a task could wait, and when there is nothing to see costs two loads. */
+int rdl_cancel_check_deadline(struct rdl_fiber *self);
 
-/* 0, or -ECANCELED: a scope around self, which is running, is cancelled or past its deadline. */
-int rdl_cancel_check(struct rdl_fiber *self);
+static inline int rdl_cancel_check(struct rdl_fiber *self)
+{
+    if (__builtin_expect(rdl_atomic_load_relaxed(&self->stack->wait.poked) != 0, 0))
+        return rdl_cancel_look(self);
+    return self->nearest_ns == INT64_MAX ? 0 : rdl_cancel_check_deadline(self);
+}
 
 /*
  * A wait, in the running fiber: arm, hand the ticket to whoever may end it, park.

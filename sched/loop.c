@@ -39,25 +39,31 @@ enum {
     TIMERS_PER_TURN = 1024,
     FRAME_LINES = 6, /* prefetched of a fiber that runs next */
     BLOCK_LINES = 5,
+    CROWD = 16, /* fewer fibers than this are in the cache still */
 };
 
 /* The only thread-local of the library. Set at the entry of rdl_loop_run(), and for no other
- * reason. */
-static _Thread_local struct rdl_loop *current_loop __attribute__((tls_model("initial-exec")));
+ * reason. used: a linker that compiles the whole program must know that assembly names it. */
+#if defined(__x86_64__) && defined(__LP64__)
+_Thread_local struct rdl_loop *rdl_loop_here __attribute__((tls_model("initial-exec"), used));
+#else
+static _Thread_local struct rdl_loop *rdl_loop_here __attribute__((tls_model("initial-exec")));
 
-/* noinline, and opaque to the caller: a compiler that saw the thread-local's address would keep it
- * in a register while the fiber moves to another thread. */
 __attribute__((noinline)) struct rdl_loop *rdl_loop_current(void)
 {
-    struct rdl_loop *loop = current_loop;
+    struct rdl_loop *loop = rdl_loop_here;
 
     __asm__ volatile("" : "+r"(loop) : : "memory");
     return loop;
 }
+#endif
 
+/* errno's address belongs to the thread, as the loop does. */
 static __attribute__((noinline)) void set_current_loop(struct rdl_loop *loop)
 {
-    current_loop = loop;
+    rdl_loop_here = loop;
+    if (loop)
+        loop->errno_at = &errno;
     __asm__ volatile("" ::: "memory");
 }
 
@@ -168,7 +174,7 @@ static struct rdl_fiber *fiber_of(struct rdl_runnable *r)
     return r->call ? NULL : (struct rdl_fiber *)(void *)r;
 }
 
-static void push_local(struct rdl_loop *loop, struct rdl_runnable *r)
+static inline void push_local(struct rdl_loop *loop, struct rdl_runnable *r)
 {
     loop->pushed++;
     r->next = NULL;
@@ -179,7 +185,7 @@ static void push_local(struct rdl_loop *loop, struct rdl_runnable *r)
     loop->local_last = r;
 }
 
-static struct rdl_runnable *pop_local(struct rdl_loop *loop)
+static inline struct rdl_runnable *pop_local(struct rdl_loop *loop)
 {
     struct rdl_runnable *r = loop->local_first;
 
@@ -212,12 +218,6 @@ int64_t rdl_loop_look(struct rdl_loop *loop)
     return loop->now_ns;
 }
 
-bool rdl_loop_busy(const struct rdl_loop *loop)
-{
-    return loop->local_first || loop->lifo || rdl_deque_count(&loop->ready) ||
-           rdl_deque_count(&loop->fresh) || (loop->team && rdl_inject_count(&loop->team->inject));
-}
-
 /*
  * The debug mode that moves what may move. The fiber goes to the inbox of the loop after the one that it ran
  * on, and from there to where thieves can't see it: it does run there. False: that loop is closed.
@@ -237,11 +237,17 @@ static bool send_on(struct rdl_team *team, struct rdl_loop *from, struct rdl_fib
     return false;
 }
 
+/* May no other thread take fiber out of the queue that it is to be put into? */
+static inline bool is_local(const struct rdl_loop *loop, const struct rdl_fiber *fiber)
+{
+    return !loop->team || !rdl_fiber_is(fiber, RADDLE_MIGRATABLE);
+}
+
 void rdl_loop_enqueue(struct rdl_loop *loop, struct rdl_runnable *r)
 {
     struct rdl_fiber *fiber = fiber_of(r);
 
-    if (!loop->team || !fiber || !rdl_fiber_is(fiber, RADDLE_MIGRATABLE)) {
+    if (!fiber || is_local(loop, fiber)) {
         push_local(loop, r);
         return;
     }
@@ -334,7 +340,13 @@ static struct rdl_runnable *take_injected(struct rdl_loop *loop)
     return first;
 }
 
-static struct rdl_runnable *pick(struct rdl_loop *loop)
+/* The oldest of ready. Empty for its owner is empty for good, and seen without a call. */
+static inline struct rdl_runnable *take_ready(struct rdl_loop *loop)
+{
+    return rdl_deque_empty(&loop->ready) ? NULL : rdl_deque_steal(&loop->ready);
+}
+
+static inline struct rdl_runnable *pick(struct rdl_loop *loop)
 {
     struct rdl_runnable *r;
 
@@ -358,15 +370,15 @@ static struct rdl_runnable *pick(struct rdl_loop *loop)
     }
     if (++loop->since_fresh >= EVERY_FRESH) {
         loop->since_fresh = 0;
-        if ((r = rdl_deque_steal(&loop->fresh)))
+        if (!rdl_deque_empty(&loop->fresh) && (r = rdl_deque_steal(&loop->fresh)))
             return r;
     }
     loop->local_next = !loop->local_next;
-    if (!loop->local_next && (r = rdl_deque_steal(&loop->ready)))
+    if (!loop->local_next && (r = take_ready(loop)))
         return r;
     if ((r = pop_local(loop)))
         return r;
-    if ((r = rdl_deque_steal(&loop->ready)))
+    if ((r = take_ready(loop)))
         return r;
     if ((r = rdl_deque_take(&loop->fresh)))
         return r;
@@ -578,7 +590,7 @@ static struct rdl_runnable *rest(struct rdl_loop *loop)
     return NULL;
 }
 
-bool rdl_loop_slice_over(struct rdl_loop *loop, int cost)
+bool rdl_loop_slice_ends(struct rdl_loop *loop, int cost)
 {
     if (loop->slice <= 0)
         return true;
@@ -610,19 +622,19 @@ static void prefetch(const struct rdl_runnable *r)
         __builtin_prefetch(block + 64 * line, 1);
 }
 
-static void enter(struct rdl_loop *loop, struct rdl_fiber *fiber)
+static inline void enter(struct rdl_loop *loop, struct rdl_fiber *fiber)
 {
-    if (loop->local_first)
+    if (loop->pushed - loop->popped >= CROWD)
         prefetch(loop->local_first);
     fiber->home = loop;
     rdl_atomic_store_relaxed(&loop->current, fiber);
     rdl_count(&loop->counters.switches);
 }
 
-/* The first thing that is done on any stack after a switch: finish the predecessor. */
-void rdl_loop_land(void)
+/* The first thing that is done on any stack after a switch, on the loop where it happened: finish the
+ * predecessor. */
+void rdl_loop_land(struct rdl_loop *loop)
 {
-    struct rdl_loop *loop = rdl_loop_current();
     struct rdl_fiber *prev = loop->leaving;
     struct rdl_stack *stack;
 
@@ -657,15 +669,24 @@ void rdl_loop_land(void)
     }
 }
 
-void rdl_loop_leave(struct rdl_loop *loop, struct rdl_fiber *self, enum rdl_leaving how)
+/* No canary: it would guard three words that no index reaches, in each switch. */
+__attribute__((no_stack_protector)) void
+rdl_loop_leave(struct rdl_loop *loop, struct rdl_fiber *self, enum rdl_leaving how)
 {
     struct rdl_runnable *r = NULL;
     struct rdl_coroutine *to = &loop->co;
 
     loop->leaving = self;
     loop->leaving_how = how;
+    if (how == RDL_LEAVE_YIELD && is_local(loop, self)) {
+        /* Queued while it still stands on its stack: this thread alone could run it, and has left by then. */
+        push_local(loop, &self->run);
+        loop->leaving = NULL;
+    }
     if (!rdl_loop_slice_over(loop, 1) && !loop->stop && !loop->stopping)
         r = pick(loop);
+    if (r == &self->run)
+        return; /* nobody else is there */
     if (r && r->call) {
         loop->callback = r;
         r = NULL;
@@ -680,11 +701,12 @@ void rdl_loop_leave(struct rdl_loop *loop, struct rdl_fiber *self, enum rdl_leav
     if (how == RDL_LEAVE_EXIT)
         rdl_coroutine_leave(&self->co, to);
     rdl_coroutine_switch_inline(&self->co, to);
-    rdl_loop_land();
+    rdl_loop_land(self->home);
 }
 
 /* noinline: nothing may be kept in a register over the inline switch but what it saves. */
-static __attribute__((noinline)) void switch_from(struct rdl_loop *loop, struct rdl_fiber *fiber)
+static __attribute__((noinline, no_stack_protector)) void switch_from(struct rdl_loop *loop,
+                                                                      struct rdl_fiber *fiber)
 {
     rdl_coroutine_switch_inline(&loop->co, &fiber->co);
 }
@@ -700,7 +722,7 @@ static void run(struct rdl_loop *loop, struct rdl_runnable *r)
     }
     enter(loop, fiber);
     switch_from(loop, fiber);
-    rdl_loop_land();
+    rdl_loop_land(loop);
 }
 
 int rdl_loop_run(struct rdl_loop *loop)

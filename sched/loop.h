@@ -54,6 +54,7 @@ enum rdl_leaving { RDL_LEAVE_PARK, RDL_LEAVE_YIELD, RDL_LEAVE_MOVE, RDL_LEAVE_EX
 struct rdl_loop {
     /* Of the switch. */
     struct rdl_coroutine co; /* the thread's own stack */
+    int *errno_at; /* the thread's, while the loop runs: no address to be kept by a compiler */
     rdl_atomic(
         struct rdl_fiber *) current; /* shared for reading: the monitor asks whether it changes */
     struct rdl_fiber *leaving;
@@ -113,9 +114,37 @@ int rdl_loop_run(struct rdl_loop *loop);
 /* Any thread. */
 void rdl_loop_stop(struct rdl_loop *loop);
 
-/* The loop that runs on the calling thread. A noinline call whose result is never kept across a
- * suspension. */
+/*
+ * The loop that runs on the calling thread; NULL: none. Its result is never kept across a suspension, and the
+ * compiler must not keep it either: one that saw the thread-local would take its address once per function,
+ * and after a move read another thread's. So this is assembly that it can't look into, done anew each time, or
+ * a call. After its own suspension a fiber needs neither: home is where it runs.
+ */
+#if defined(__x86_64__) && defined(__LP64__)
+extern _Thread_local struct rdl_loop *rdl_loop_here __attribute__((tls_model("initial-exec")));
+
+static inline struct rdl_loop *rdl_loop_current(void)
+{
+    struct rdl_loop *loop;
+
+    __asm__ volatile("movq rdl_loop_here@gottpoff(%%rip), %0\n\t"
+                     "movq %%fs:(%0), %0"
+                     : "=r"(loop)
+                     :
+                     : "memory");
+    return loop;
+}
+#else
 struct rdl_loop *rdl_loop_current(void);
+#endif
+
+/* The running fiber of the calling thread; NULL outside. */
+static inline struct rdl_fiber *rdl_fiber_self(void)
+{
+    struct rdl_loop *loop = rdl_loop_current();
+
+    return loop ? rdl_atomic_load_relaxed(&loop->current) : NULL;
+}
 
 /* The clock as the loop last saw it: at most a quantum old. */
 static inline int64_t rdl_loop_now(const struct rdl_loop *loop)
@@ -137,7 +166,11 @@ void rdl_loop_forget(void);
 int64_t rdl_loop_look(struct rdl_loop *loop);
 
 /* Is anything else waiting to run on this loop? */
-bool rdl_loop_busy(const struct rdl_loop *loop);
+static inline bool rdl_loop_busy(const struct rdl_loop *loop)
+{
+    return loop->local_first || loop->lifo || !rdl_deque_empty(&loop->ready) ||
+           !rdl_deque_empty(&loop->fresh) || (loop->team && rdl_inject_count(&loop->team->inject));
+}
 
 /* Loop's thread: queues a fiber or a callback that the caller owns, as the last. */
 void rdl_loop_enqueue(struct rdl_loop *loop, struct rdl_runnable *r);
@@ -150,13 +183,23 @@ bool rdl_loop_post(struct rdl_loop *loop, struct rdl_runnable *r);
 
 /* Called by fiber.c, on the loop's thread. */
 void rdl_loop_leave(struct rdl_loop *loop, struct rdl_fiber *self, enum rdl_leaving how);
-void rdl_loop_land(void);
+void rdl_loop_land(struct rdl_loop *loop);
 void rdl_loop_woken(struct rdl_loop *loop, struct rdl_fiber *fiber);
 void rdl_team_woken(struct rdl_team *team, struct rdl_fiber *fiber);
 
 /* Before the memory of a team goes away, whose loops have ended. */
 void rdl_team_fini(struct rdl_team *team);
-bool rdl_loop_slice_over(struct rdl_loop *loop, int cost);
+
+/* Charges cost, in switches, against the time slice: is it over, so that the loop has to poll first? */
+bool rdl_loop_slice_ends(struct rdl_loop *loop, int cost);
+
+static inline bool rdl_loop_slice_over(struct rdl_loop *loop, int cost)
+{
+    if (loop->slice <= cost)
+        return rdl_loop_slice_ends(loop, cost);
+    loop->slice -= cost;
+    return false;
+}
 
 static inline void rdl_count(rdl_atomic(uint64_t) * counter)
 {

@@ -27,7 +27,7 @@
 #define REST_NS     INT64_C(1000000)   /* and when the next is due if that was not enough */
 
 /* How many stacks of each class a loop keeps; half of them move to and from the depot at once. */
-static const uint16_t cache_limits[RDL_STACK_CLASSES] = {512, 512, 64, 16, 4, 2, 1};
+static const uint16_t cache_limits[RDL_STACK_CLASSES] = {1024, 1024, 64, 16, 4, 2, 1};
 
 /* Giving back from the depot: one thread at a time. */
 static struct {
@@ -188,7 +188,8 @@ static void scrub(struct rdl_stack *stack)
 }
 
 /* A warm stack is a few cache misses away: begin those of the one that is handed out after this one. Its
- * record was prefetched the last time. */
+ * record was prefetched the last time. Tried: the one after that, which waits for a record (100,000 warm
+ * spawns: 240 ns each, 330 with it). */
 static void prefetch_next(const struct rdl_stack_cache *cache, unsigned k)
 {
     const struct rdl_stack *next = cache ? cache->classes[k].first : NULL;

@@ -19,6 +19,7 @@
 #include <stdio.h>
 
 #include "runtime/task.h"
+#include "sched/loop.h"
 #include "tests/support/counted.h"
 
 enum { KINDS = 4 };

@@ -13,6 +13,7 @@
 
 #include "sched/annotate.h"
 #include "sched/fiber.h"
+#include "sched/loop.h"
 #include "sched/stack.h"
 #include "sched/sys.h"
 

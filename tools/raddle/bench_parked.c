@@ -23,6 +23,7 @@
 
 #include "sched/atomic.h"
 #include "sched/fiber.h"
+#include "sched/loop.h"
 #include "tools/raddle/cli.h"
 #include "tools/raddle/process.h"
 

@@ -14,6 +14,7 @@
 
 #include "sched/coroutine.h"
 #include "sched/fiber.h"
+#include "sched/loop.h"
 #include "sched/stack.h"
 #include "tools/raddle/cli.h"
 
