@@ -147,7 +147,7 @@ contains "version" "$("$raddle" --version)" "raddle "
 
 echo "== addresses"
 out=$(timeout 10 "$raddle" serve echo --listen tcp:not.numeric:1 2>&1)
-same "a name instead of a number: status" $? 1
+same "a name instead of a number: status" $? 2
 contains "a name instead of a number" "$out" "tcp:not.numeric:1"
 out=$(timeout 10 "$raddle" serve echo --listen unix:/nonexistent/folder/socket 2>&1)
 same "a socket in no folder: status" $? 1

@@ -10,6 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/address.h"
+
 void rdl_cli_begin(struct argp_state *state)
 {
     /* argp then prints nothing itself and returns an error; getopt still says what is wrong. */
@@ -162,14 +164,11 @@ unsigned rdl_cli_choice(const struct argp_state *state, const char *option, cons
 
 const char *rdl_cli_address(const struct argp_state *state, const char *option, const char *text)
 {
-    const char *rest;
-    char *end;
+    struct rdl_address address;
 
-    if (strncmp(text, "unix:", 5) == 0 && text[5])
-        return text;
-    rest = strncmp(text, "tcp:", 4) == 0 ? strrchr(text + 4, ':') : NULL;
-    if (rest && rest > text + 4 && rest[1] >= '0' && rest[1] <= '9' &&
-        strtoul(rest + 1, &end, 10) <= 65535 && !*end)
-        return text;
-    rdl_cli_fail(state, "%s: not an address (tcp:HOST:PORT or unix:PATH): '%s'", option, text);
+    if (rdl_address_parse(text, &address) < 0)
+        rdl_cli_fail(state,
+                     "%s: not an address (tcp:HOST:PORT with a numeric HOST, or unix:PATH): '%s'",
+                     option, text);
+    return text;
 }

@@ -5,9 +5,9 @@
 #include "tools/raddle/process.h"
 #include "tools/raddle/server.h"
 
+/* tasks only in the sum: a loop where stolen tasks ended counts below zero. */
 static void add_loop(struct rdl_json *json, const struct raddle_loop_stats *loop)
 {
-    rdl_json_signed(json, "tasks", (int64_t)loop->tasks);
     rdl_json_unsigned(json, "switches", loop->switches);
     rdl_json_unsigned(json, "spawns", loop->spawns);
     rdl_json_unsigned(json, "steals", loop->steals);
@@ -41,6 +41,7 @@ static void add_loops(struct rdl_json *json)
     }
     rdl_json_close(json, ']');
     rdl_json_open(json, "total", '{');
+    rdl_json_signed(json, "tasks", (int64_t)sum.tasks);
     add_loop(json, &sum);
     rdl_json_close(json, '}');
 }
