@@ -36,7 +36,7 @@ static struct raddle_mutex mutex;
 static struct raddle_sem sem;
 static struct raddle_cond cond;
 static struct raddle_event event;
-static unsigned guarded; /* plain: under mutex */
+static unsigned guarded; /* plain: under mutex, or from before event was set */
 static size_t notified;  /* the child's, until it has ended */
 
 _Noreturn void rdl_die(const char *what)
@@ -270,6 +270,7 @@ static void begin_condition(void)
 static int setting_child(void *arg)
 {
     (void)arg;
+    guarded = 1;
     raddle_event_set(&event);
     return 0;
 }
@@ -300,7 +301,8 @@ static void begin_event(void)
     begin(forgetting_main);
 }
 
-/* Two wait, and are called one after the other, while one or both are cancelled. */
+/* Two wait, and are called one after the other, while one or both are cancelled. Who sees that it is set, by a look
+ * without the lock, sees what came before. */
 static int waiting_child(void *arg)
 {
     unsigned *had = arg;
@@ -319,6 +321,8 @@ static int waiting_beside(void *arg)
     (void)arg;
     spawn_child(setting_child);
     model_check(raddle_spawn(&group, NULL, waiting_child, &child_had, NULL) == 0);
+    if (raddle_event_is_set(&event))
+        model_check(guarded == 1);
     rc = raddle_event_wait(&event);
     model_check(rc == 0 || rc == -ECANCELED);
     rc = finish();
