@@ -82,8 +82,8 @@ static int changed_signals(void)
 static void on_dump(int number)
 {
     (void)number;
-    (void)raddle_print_tasks(
-        STDERR_FILENO); /* it hangs already: nothing is lost if this does, too */
+    /* It hangs already: nothing is lost if this does, too. */
+    (void)raddle_print_tasks(STDERR_FILENO); // NOLINT(bugprone-signal-handler)
 }
 
 static void child(struct sweep_shared *shared, const struct sweep_case *c, int words)

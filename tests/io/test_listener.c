@@ -121,7 +121,7 @@ Test(listener, of_servers_that_start_at_once_one_gets_the_port)
     (void)snprintf(address, sizeof(address), "tcp:127.%u.%u.1:0", (unsigned)getpid() >> 8 & 0xff,
                    (unsigned)getpid() & 0xff);
     cr_assert_eq(open_at(address, 1, &l), 0);
-    strcpy(address, rdl_listener_address(l));
+    (void)snprintf(address, sizeof(address), "%s", rdl_listener_address(l));
     rdl_listener_close(l);
     rivals.address = address;
     pthread_barrier_init(&rivals.start, NULL, RIVALS);
