@@ -92,7 +92,7 @@ static bool has_namespace(const struct child *child)
 
 static void order(struct child *child, const char *address)
 {
-    char copy[64];
+    char copy[64] = "";
 
     (void)snprintf(copy, sizeof(copy), "%s", address);
     if (write(child->order, copy, sizeof(copy)) != sizeof(copy))

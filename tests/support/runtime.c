@@ -150,7 +150,7 @@ void test_burn(int64_t length_ns)
 
 int test_slowness(void)
 {
-    return RDL_STACK_SCALE > 1 ? 10 : 1;
+    return RDL_STACK_SCALE > 1 || RDL_MSAN ? 10 : 1;
 }
 
 const char *test_waits_for(raddle_task *task)
