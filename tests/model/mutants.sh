@@ -2,21 +2,27 @@
 # tests/model/mutants.sh - weakens copies of the sources, one place at a time, and shows that the model
 # checker finds each: by which scenario, after how many schedules, with which seed, as what.
 #
-#     mutants.sh [--few] SOURCE_ROOT WORK_DIR [TEXT...]
+#     mutants.sh [--few | --part N/PARTS] SOURCE_ROOT WORK_DIR [TEXT...]
 #
 # The mutants are those that mutants.awk makes of the shipping sources - every ordering one step weaker, every fence
 # dropped, every compare-exchange torn - and those of mutants.txt. Each has to be found, or to be in equivalent.txt
-# with the reason why it is right; then it has to survive. --few takes a sample. TEXT takes the mutants whose name
-# has one of these in it.
+# with the reason why it is right; then it has to survive. --few takes a sample, --part every PARTS-th from the N-th on.
+# TEXT takes the mutants whose name has one of these in it.
 #
 # Fails if a mutant is neither found nor explained, if one that is explained is found or isn't one, if an edit no
 # longer changes anything, or if an unweakened scenario fails.
 set -uo pipefail
 
 few=no
+part=1
+parts=1
 if [ "${1-}" = --few ]; then
     few=yes
     shift
+elif [ "${1-}" = --part ]; then
+    part=${2%%/*}
+    parts=${2##*/}
+    shift 2
 fi
 if [ $# -lt 2 ]; then
     sed -n '5p' "${BASH_SOURCE[0]}" >&2
@@ -33,8 +39,9 @@ flags=(-std=gnu11 -O2 -g -UNDEBUG -DRDL_MODEL)
 
 # How many schedules of each case, and which: most mutants are found in the first round. What is equivalent has to get
 # through the first four. These are for scenarios with whole loops, which take long; others get ten times as many.
-rounds=("1000" "1000 --random" "10000 --first 10000" "10000 --random --first 100000" "100000 --first 200000"
-    "50000 --depth 5 --first 500000" "100000 --random --first 1000000")
+rounds=("1000" "1000 --random" "3000 --first 10000" "3000 --random --first 20000" "10000 --first 50000"
+    "10000 --random --first 100000" "100000 --first 200000" "50000 --depth 5 --first 500000"
+    "100000 --random --first 1000000")
 equivalent_rounds=4
 last_round=${RADDLE_MUTANT_ROUNDS:-${#rounds[@]}} # fewer, to look for what may survive
 
@@ -146,8 +153,11 @@ is_sound() { # SCENARIO
     [ "${sound[$1]}" = yes ]
 }
 
+turn=0
 is_wanted() { # NAME
     local text
+    turn=$((turn % parts + 1))
+    [ $turn -eq "$part" ] || return 1
     [ ${#wanted[@]} -gt 0 ] || return 0
     for text in "${wanted[@]}"; do
         [[ $1 != *"$text"* ]] || return 0

@@ -584,6 +584,7 @@ int main(int argc, char **argv)
            cell_count * CELL_TASKS, loops, (unsigned long)value(&spawned),
            (unsigned long)value(&survived));
     test_counted(value(&spawned), "races");
+    test_counted(round_number, "storms");
     for (unsigned i = 0; i < KINDS; i++)
         printf("  %-16s %8lu completed %9lu cancelled\n", names[i],
                (unsigned long)value(&completed[i]), (unsigned long)value(&cancelled[i]));

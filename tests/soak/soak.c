@@ -22,6 +22,7 @@
  */
 #define _GNU_SOURCE
 #include "tests/soak/soak.h"
+#include "tests/support/counted.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -287,5 +288,7 @@ int main(int argc, char **argv)
     EXPECT_EQ(client.status, 0);
     audit();
     print_faults(&f);
+    test_counted(seconds, "seconds of soak");
+    test_counted(soak_board->begun, "connections of soak");
     return test_result();
 }

@@ -6,9 +6,11 @@
 #   raddle_race(NAME [PER_DRIVER] SOURCE...)
 #                                      A plain program, in every build: exit 0, 1, or 77 for "not here".
 #                                      PER_DRIVER runs it as raddle_io_test() does.
-#   raddle_deep(NAME SECONDS ARGUMENT...)
-#                                      A plain program once more, with arguments that make it take hours,
-#                                      per driver and on 1, 2 and 4 loops. Only with RADDLE_TEST_DEEP.
+#   raddle_deep(NAME SECONDS [BESIDE] ARGUMENT...)
+#                                      A plain program once more, with arguments that make it take many minutes,
+#                                      per driver and on 1, 2 and 4 loops: six times, so that what is asked for in
+#                                      all is shared by six. BESIDE: once per driver, on 2 loops, both at the same
+#                                      time. Only with RADDLE_TEST_DEEP.
 #   raddle_soak(NAME SECONDS SOURCE...)
 #                                      A plain program that takes --seconds, once per driver.
 #   raddle_script(NAME COMMAND...)     A check by a script: 0, 1, or 77.
@@ -16,7 +18,7 @@
 # A test links the static library, so it reaches what is hidden in the shared one. A sanitizer's report
 # fails a test whatever its exit status says: Criterion calls a test passed before the leak check runs.
 
-option(RADDLE_TEST_DEEP "Register the tests that take hours, too" OFF)
+option(RADDLE_TEST_DEEP "Register the tests that take many minutes each, too" OFF)
 
 set(raddle_test_report "Sanitizer: ;: runtime error: ")
 
@@ -130,11 +132,20 @@ function(raddle_deep name seconds)
   if(NOT RADDLE_TEST_DEEP)
     return()
   endif()
+  cmake_parse_arguments(PARSE_ARGV 2 arg "BESIDE" "" "")
+  set(teams 1 2 4)
+  if(arg_BESIDE)
+    set(teams 2)
+  endif()
   foreach(driver IN ITEMS uring epoll)
-    foreach(loops IN ITEMS 1 2 4)
+    foreach(loops IN LISTS teams)
       set(entry ${name}.deep.${driver}.${loops})
-      add_test(NAME ${entry} COMMAND ${name} ${ARGN})
-      raddle_test_entry(${entry} ${seconds} 2 deep ${driver})
+      add_test(NAME ${entry} COMMAND ${name} ${arg_UNPARSED_ARGUMENTS})
+      set(processors 2)
+      if(loops EQUAL 1 OR arg_BESIDE)
+        set(processors 1)
+      endif()
+      raddle_test_entry(${entry} ${seconds} ${processors} deep ${driver})
       set_property(TEST ${entry} APPEND PROPERTY ENVIRONMENT
         "RADDLE_POLICY=${driver};RADDLE_TEST_LOOPS=${loops}")
     endforeach()
