@@ -2,11 +2,11 @@
 # tests/model/mutants.sh - weakens copies of the sources, one place at a time, and shows that the model
 # checker finds each: by which scenario, after how many schedules, with which seed, as what.
 #
-#     mutants.sh [--few | --part N/PARTS] SOURCE_ROOT WORK_DIR [TEXT...]
+#     mutants.sh [--few | --part N/OF] SOURCE_ROOT WORK_DIR [TEXT...]
 #
 # The mutants are those that mutants.awk makes of the shipping sources - every ordering one step weaker, every fence
 # dropped, every compare-exchange torn - and those of mutants.txt. Each has to be found, or to be in equivalent.txt
-# with the reason why it is right; then it has to survive. --few takes a sample, --part every PARTS-th from the N-th on.
+# with the reason why it is right; then it has to survive. --few takes a sample, --part every OF-th from the N-th on.
 # TEXT takes the mutants whose name has one of these in it.
 #
 # Fails if a mutant is neither found nor explained, if one that is explained is found or isn't one, if an edit no
@@ -14,14 +14,14 @@
 set -uo pipefail
 
 few=no
-part=1
-parts=1
+share=1
+shares=1
 if [ "${1-}" = --few ]; then
     few=yes
     shift
 elif [ "${1-}" = --part ]; then
-    part=${2%%/*}
-    parts=${2##*/}
+    share=${2%%/*}
+    shares=${2##*/}
     shift 2
 fi
 if [ $# -lt 2 ]; then
@@ -156,8 +156,8 @@ is_sound() { # SCENARIO
 turn=0
 is_wanted() { # NAME
     local text
-    turn=$((turn % parts + 1))
-    [ $turn -eq "$part" ] || return 1
+    turn=$((turn % shares + 1))
+    [ $turn -eq "$share" ] || return 1
     [ ${#wanted[@]} -gt 0 ] || return 0
     for text in "${wanted[@]}"; do
         [[ $1 != *"$text"* ]] || return 0
