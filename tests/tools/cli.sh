@@ -137,6 +137,9 @@ wrong doctor --nonsense
 wrong bench
 wrong bench nonsense
 wrong bench switch --samples 0
+wrong bench all nonsense
+wrong bench echo --pipeline 0
+wrong bench idle --connections 0
 for command in "" serve load doctor bench; do
     # shellcheck disable=SC2086
     out=$("$raddle" $command --help 2>&1)
@@ -311,9 +314,24 @@ contains "doctor" "$out" "io_uring"
 out=$("$raddle" doctor --json)
 same "doctor --json: status" $? 0
 contains "doctor --json" "$out" '"findings":['
-out=$(timeout 60 "$raddle" bench switch yield --quick --samples 1 --json)
-same "bench: status" $? 0
-same "bench: lines" "$(grep -c '^{"name":"[a-z.0-9]*","value":' <<<"$out")" "$(wc -l <<<"$out")"
+# bench ARGUMENT...: status 0, and nothing but figures, each with a value.
+bench() {
+    local out status
+    out=$(timeout 120 "$raddle" bench "$@" --quick --samples 1 --json)
+    status=$?
+    same "bench $*: status" $status 0
+    same "bench $*: lines" "$(grep -cE '^\{"name":"[a-z_.0-9]+","value":-?[0-9]' <<<"$out")" "$(wc -l <<<"$out")"
+}
+bench switch yield spawn sync --loops 1
+bench wake channel --loops 2
+bench skynet timers executor --count 1000
+bench fib --count 12
+bench parked --count 1000
+bench stall --duration 0.1
+bench echo http idle --connections 4 --size 64 --duration 0.1
+out=$(ulimit -n 40 && timeout 60 "$raddle" bench idle --connections 100 --quick 2>&1 >/dev/null)
+same "bench of what can't be done: status" $? 1
+contains "bench of what can't be done" "$out" "of 100 connections"
 
 echo "$passed passed, $failed failed"
 [ $failed -eq 0 ] && [ $passed -gt 0 ]

@@ -10,12 +10,6 @@
  */
 #include "tools/raddle/bench.h"
 
-#include <errno.h>
-#include <stdio.h>
-
-#include "sched/atomic.h"
-#include "sched/lock.h"
-
 enum { PLACES = 64 };
 
 struct talk {
@@ -26,8 +20,6 @@ struct talk {
     uint64_t count;
     raddle_chan *there, *back;
     uint64_t sum; /* of what the other one got */
-    rdl_atomic(bool) started;
-    raddle_loop *loop; /* of the other one */
 };
 
 /* The one that is spawned: takes count numbers, and sends each back if that is wanted. */
@@ -37,8 +29,6 @@ static int other_task(void *arg)
     uint64_t number, sum = 0;
     int rc = 0;
 
-    talk->loop = raddle_running_loop();
-    rdl_atomic_store_release(&talk->started, true);
     for (uint64_t i = 0; rc == 0 && i < talk->count; i++) {
         rc = raddle_get(talk->there, &number);
         sum += number;
@@ -47,19 +37,6 @@ static int other_task(void *arg)
     }
     talk->sum = sum;
     return rc;
-}
-
-/* A fresh task is started by the other loop if this one doesn't come to it. */
-static int wait_for_other(struct talk *talk)
-{
-    raddle_time end = raddle_in(RADDLE_S(1));
-
-    while (!rdl_atomic_load_acquire(&talk->started)) {
-        if (raddle_now() > end)
-            return -ETIMEDOUT;
-        rdl_cpu_relax();
-    }
-    return talk->loop == raddle_running_loop() ? -EXDEV : 0;
 }
 
 static int say(struct talk *talk, uint64_t number)
@@ -75,11 +52,12 @@ static int say(struct talk *talk, uint64_t number)
     return rc;
 }
 
-/* One sample. */
-static int talk_once(struct talk *talk, struct rdl_series *series)
+static int talk_once(void *arg, struct rdl_series *series)
 {
+    struct talk *talk = arg;
     uint64_t wanted = talk->count * (talk->count + 1) / 2;
     size_t places = talk->answers ? 1 : PLACES;
+    struct rdl_bench_apart apart;
     struct rdl_stopwatch watch;
     struct raddle_group group;
     int rc = raddle_chan_create(sizeof(uint64_t), places, NULL, &talk->there);
@@ -88,12 +66,11 @@ static int talk_once(struct talk *talk, struct rdl_series *series)
         rc = raddle_chan_create(sizeof(uint64_t), places, NULL, &talk->back);
     if (rc < 0)
         return rc;
-    rdl_atomic_store_relaxed(&talk->started, false);
     rc = raddle_group_open(&group, NULL);
-    if (rc == 0)
-        rc = raddle_spawn(&group, NULL, other_task, talk, NULL);
     if (rc == 0 && talk->apart)
-        rc = wait_for_other(talk);
+        rc = rdl_bench_spawn_apart(&group, &apart, other_task, talk);
+    else if (rc == 0)
+        rc = raddle_spawn(&group, NULL, other_task, talk, NULL);
     rdl_stopwatch_start(&watch);
     for (uint64_t i = 1; rc == 0 && i <= talk->count; i++)
         rc = say(talk, i);
@@ -109,17 +86,8 @@ static int talk_once(struct talk *talk, struct rdl_series *series)
 static int talk_main(void *arg)
 {
     struct talk *talk = arg;
-    unsigned samples = rdl_bench_samples(talk->bench, 9);
-    struct rdl_series series, warm_up;
-    int rc = 0;
 
-    rdl_series_init(&series, talk->name, "ns", raddle_loop_count());
-    rdl_series_init(&warm_up, talk->name, "ns", raddle_loop_count());
-    for (unsigned i = 0; rc == 0 && i < samples + 1; i++)
-        rc = talk_once(talk, i ? &series : &warm_up);
-    if (rc == 0)
-        rdl_series_print(talk->bench, &series);
-    return rc;
+    return rdl_bench_repeat(talk->bench, talk->name, "ns", talk_once, talk);
 }
 
 static int talk_on(struct rdl_bench *bench, const char *name, bool answers, bool apart)

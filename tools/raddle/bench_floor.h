@@ -1,10 +1,14 @@
 /*
- * raddle/bench_floor.h - an echo server without a runtime: what the system calls alone cost.
+ * raddle/bench_floor.h - echo servers without a runtime: what the system calls alone cost.
  */
 #ifndef RDL_TOOLS_BENCH_FLOOR_H
 #define RDL_TOOLS_BENCH_FLOOR_H
 
-/* Serves the listening socket until the process is ended. Returns only on failure, -errno. */
-int rdl_bench_floor(int listener);
+/* Serve the listening socket until the process is ended. Return only on failure, -errno. */
+int rdl_bench_floor_epoll(int listener);
+int rdl_bench_floor_uring(int listener);
+
+/* Whether the latter can be had: 0, or -errno; -ENOSYS where it was built without liburing. */
+int rdl_bench_floor_uring_probe(void);
 
 #endif

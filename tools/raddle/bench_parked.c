@@ -18,8 +18,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "sched/atomic.h"
 #include "sched/fiber.h"
@@ -203,45 +201,30 @@ static int park_main(void *arg)
         rc = raddle_sleep(RADDLE_MS(50));
     sample->value[LEFT] = ((double)rdl_process_resident() - resident) / count;
     sample->value[TABLES_LEFT] = ((double)rdl_process_page_tables() - tables) / count;
-    if (rc < 0 && rc != -ECANCELED)
+    if (rc < 0 && rc != -ECANCELED) {
         (void)rdl_cli_error("bench parked: %llu of %llu tasks: %s",
                             (unsigned long long)parking->spawned,
                             (unsigned long long)parking->count, raddle_strerror(rc));
+        rc = -EPROTO;
+    }
     return rc;
 }
 
-/* In a child: the sample goes through a pipe. */
-static int take_sample(struct rdl_bench *bench, struct sample *out)
+/* In a process of its own. */
+static int park_alone(void *arg, void *out)
 {
+    struct rdl_bench *bench = arg;
     struct parking parking = {.count = bench->count};
     unsigned loops = bench->run.loops ? bench->run.loops : 1;
-    int ends[2], status;
-    ssize_t n;
-    pid_t child;
+    int status;
 
-    if (pipe(ends))
-        return rdl_cli_error("pipe: %s", strerror(errno));
-    child = fork();
-    if (child == 0) {
-        parking.tickets = malloc(parking.count * sizeof *parking.tickets);
-        if (!parking.tickets)
-            exit(rdl_cli_error("no memory"));
-        status = rdl_bench_run(bench, loops, park_main, &parking);
-        if (status == 0 && write(ends[1], &parking.sample, sizeof parking.sample) !=
-                               (ssize_t)sizeof parking.sample)
-            status = 1;
-        exit(status);
-    }
-    (void)close(ends[1]);
-    if (child < 0) {
-        (void)close(ends[0]);
-        return rdl_cli_error("fork: %s", strerror(errno));
-    }
-    n = read(ends[0], out, sizeof *out);
-    (void)close(ends[0]);
-    while (waitpid(child, &status, 0) < 0 && errno == EINTR)
-        ;
-    return n == (ssize_t)sizeof *out && status == 0 ? 0 : 1;
+    parking.tickets = malloc(parking.count * sizeof *parking.tickets);
+    if (!parking.tickets)
+        return rdl_cli_error("no memory");
+    status = rdl_bench_run(bench, loops, park_main, &parking);
+    *(struct sample *)out = parking.sample;
+    free(parking.tickets);
+    return status;
 }
 
 int rdl_bench_parked(struct rdl_bench *bench)
@@ -257,7 +240,7 @@ int rdl_bench_parked(struct rdl_bench *bench)
     for (unsigned i = 0; i < samples; i++) {
         struct sample sample;
 
-        if (take_sample(bench, &sample))
+        if (rdl_bench_in_child(park_alone, bench, &sample, sizeof sample))
             return 1;
         for (unsigned figure = 0; figure < FIGURES; figure++)
             rdl_series_add(&series[figure], sample.value[figure], sample.cpu_ns[figure]);

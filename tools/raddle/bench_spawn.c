@@ -10,7 +10,6 @@
  */
 #include "tools/raddle/bench.h"
 
-#include <errno.h>
 #include <stdio.h>
 
 #include "sched/atomic.h"
@@ -53,9 +52,9 @@ static int spawner_task(void *arg)
     return rc;
 }
 
-/* One sample. */
-static int spawn_all(const struct spawning *spawning, struct rdl_series *series)
+static int spawn_all(void *arg, struct rdl_series *series)
 {
+    const struct spawning *spawning = arg;
     struct spawner spawners[SPAWNERS_MAX] = {0};
     unsigned count = spawning->spawners < SPAWNERS_MAX ? spawning->spawners : SPAWNERS_MAX;
     uint64_t wanted = spawning->batches * BATCH * count, ran = 0;
@@ -85,18 +84,9 @@ static int spawn_all(const struct spawning *spawning, struct rdl_series *series)
 
 static int spawn_main(void *arg)
 {
-    const struct spawning *spawning = arg;
-    unsigned samples = rdl_bench_samples(spawning->bench, 9);
-    struct rdl_series series, warm_up;
-    int rc = 0;
+    struct spawning *spawning = arg;
 
-    rdl_series_init(&series, spawning->name, "ns", raddle_loop_count());
-    rdl_series_init(&warm_up, spawning->name, "ns", raddle_loop_count());
-    for (unsigned i = 0; rc == 0 && i < samples + 1; i++)
-        rc = spawn_all(spawning, i ? &series : &warm_up);
-    if (rc == 0)
-        rdl_series_print(spawning->bench, &series);
-    return rc;
+    return rdl_bench_repeat(spawning->bench, spawning->name, "ns", spawn_all, spawning);
 }
 
 static int spawn_on(struct rdl_bench *bench, unsigned loops, bool each)

@@ -10,8 +10,6 @@
  */
 #include "tools/raddle/bench.h"
 
-#include <errno.h>
-
 #include "sched/coroutine.h"
 #include "sched/fiber.h"
 #include "sched/loop.h"
@@ -92,7 +90,6 @@ static int measure_pair(struct rdl_bench *bench, const char *name, rdl_coroutine
 /* Two tasks on one loop. The wait of the one that does not run is armed and parked, so waking it
  * hands it over to the loop, and the park goes to it. */
 struct game {
-    struct rdl_bench *bench;
     uint64_t rounds;
     uint64_t wakes;
     struct rdl_ticket ticket[2];
@@ -139,34 +136,30 @@ static int player_task(void *arg)
     return 0;
 }
 
-static int wake_main(void *arg)
+static int wake_each_other(void *arg, struct rdl_series *series)
 {
     struct rdl_bench *bench = arg;
-    unsigned samples = rdl_bench_samples(bench, 9);
-    struct rdl_series series, warm_up;
-    int rc = 0;
+    struct game game = {.rounds = bench->quick ? 50 * 1000 : 200 * 1000};
+    struct player players[2] = {{&game, 0}, {&game, 1}};
+    struct rdl_stopwatch watch;
+    struct raddle_group group;
+    int rc;
 
-    rdl_series_init(&series, "switch.wake", "ns", 1);
-    rdl_series_init(&warm_up, "switch.wake", "ns", 1);
-    for (unsigned i = 0; rc == 0 && i < samples + 1; i++) {
-        struct game game = {.bench = bench, .rounds = bench->quick ? 50 * 1000 : 200 * 1000};
-        struct player players[2] = {{&game, 0}, {&game, 1}};
-        struct rdl_stopwatch watch;
-        struct raddle_group group;
-
-        rdl_stopwatch_start(&watch);
-        rc = raddle_group_open(&group, NULL);
-        for (int side = 0; rc == 0 && side < 2; side++)
-            rc = raddle_spawn(&group, NULL, player_task, &players[side], NULL);
-        rc = raddle_group_close(&group, rc);
-        rdl_stopwatch_add(&watch, game.wakes ? game.wakes : 1, i ? &series : &warm_up);
-        /* All but the first turn of the first are begun by a wake. */
-        if (rc == 0 && game.wakes < 16 * game.rounds - 16)
-            rc = rdl_bench_wrong("switch.wake", game.wakes, 16 * game.rounds - 1);
-    }
-    if (rc == 0)
-        rdl_series_print(bench, &series);
+    rdl_stopwatch_start(&watch);
+    rc = raddle_group_open(&group, NULL);
+    for (int side = 0; rc == 0 && side < 2; side++)
+        rc = raddle_spawn(&group, NULL, player_task, &players[side], NULL);
+    rc = raddle_group_close(&group, rc);
+    rdl_stopwatch_add(&watch, game.wakes ? game.wakes : 1, series);
+    /* All but the first turn of the first are begun by a wake. */
+    if (rc == 0 && game.wakes < 16 * game.rounds - 16)
+        rc = rdl_bench_wrong("switch.wake", game.wakes, 16 * game.rounds - 1);
     return rc;
+}
+
+static int wake_main(void *arg)
+{
+    return rdl_bench_repeat(arg, "switch.wake", "ns", wake_each_other, arg);
 }
 
 int rdl_bench_switch(struct rdl_bench *bench)

@@ -32,39 +32,35 @@ static int yield_task(void *arg)
     return rc;
 }
 
+static int yield_all(void *arg, struct rdl_series *series)
+{
+    struct yielding *yielding = arg;
+    unsigned tasks = yielding->tasks * raddle_loop_count();
+    struct rdl_stopwatch watch;
+    struct raddle_group group;
+    uint64_t turns;
+    int rc;
+
+    rdl_atomic_store_relaxed(&yielding->turns, 0u);
+    rdl_stopwatch_start(&watch);
+    rc = raddle_group_open(&group, NULL);
+    for (unsigned task = 0; rc == 0 && task < tasks; task++)
+        rc = raddle_spawn(&group, NULL, yield_task, yielding, NULL);
+    rc = raddle_group_close(&group, rc);
+    turns = rdl_atomic_load_relaxed(&yielding->turns);
+    rdl_stopwatch_add(&watch, turns ? turns : 1, series);
+    if (rc == 0 && turns != yielding->rounds * 8 * tasks)
+        rc = rdl_bench_wrong("yield", turns, yielding->rounds * 8 * tasks);
+    return rc;
+}
+
 static int yield_main(void *arg)
 {
     struct yielding *yielding = arg;
-    struct rdl_bench *bench = yielding->bench;
-    unsigned samples = rdl_bench_samples(bench, 9), loops = raddle_loop_count();
-    unsigned tasks = yielding->tasks * loops;
-    uint64_t turns = bench->quick ? 800u * 1000 : 4000u * 1000;
-    struct rdl_series series, warm_up;
     char name[32];
-    int rc = 0;
 
     (void)snprintf(name, sizeof name, "yield.%u", yielding->tasks);
-    rdl_series_init(&series, name, "ns", loops);
-    rdl_series_init(&warm_up, name, "ns", loops);
-    yielding->rounds = turns / yielding->tasks / 8;
-    for (unsigned i = 0; rc == 0 && i < samples + 1; i++) {
-        struct rdl_stopwatch watch;
-        struct raddle_group group;
-
-        rdl_atomic_store_relaxed(&yielding->turns, 0u);
-        rdl_stopwatch_start(&watch);
-        rc = raddle_group_open(&group, NULL);
-        for (unsigned task = 0; rc == 0 && task < tasks; task++)
-            rc = raddle_spawn(&group, NULL, yield_task, yielding, NULL);
-        rc = raddle_group_close(&group, rc);
-        turns = rdl_atomic_load_relaxed(&yielding->turns);
-        rdl_stopwatch_add(&watch, turns ? turns : 1, i ? &series : &warm_up);
-        if (rc == 0 && turns != yielding->rounds * 8 * tasks)
-            rc = rdl_bench_wrong(name, turns, yielding->rounds * 8 * tasks);
-    }
-    if (rc == 0)
-        rdl_series_print(bench, &series);
-    return rc;
+    return rdl_bench_repeat(yielding->bench, name, "ns", yield_all, yielding);
 }
 
 int rdl_bench_yield(struct rdl_bench *bench)
@@ -74,7 +70,9 @@ int rdl_bench_yield(struct rdl_bench *bench)
     int status = 0;
 
     for (size_t i = 0; i < sizeof tasks / sizeof tasks[0]; i++) {
-        struct yielding yielding = {.bench = bench, .tasks = tasks[i]};
+        uint64_t turns = bench->quick ? 800 * 1000 : 4000 * 1000;
+        struct yielding yielding = {
+            .bench = bench, .tasks = tasks[i], .rounds = turns / tasks[i] / 8};
 
         status |= rdl_bench_run(bench, loops, yield_main, &yielding);
     }

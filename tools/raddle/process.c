@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -70,28 +71,40 @@ int64_t rdl_find_number(const char *text, const char *key, int64_t fallback)
     return fallback;
 }
 
-uint64_t rdl_process_resident(void)
+uint64_t rdl_process_resident_of(pid_t pid)
 {
-    char text[128];
+    char text[128], path[64];
     char *end;
 
-    if (rdl_read_file("/proc/self/statm", text, sizeof text) <= 0)
+    (void)snprintf(path, sizeof path, "/proc/%d/statm", (int)pid);
+    if (rdl_read_file(path, text, sizeof text) <= 0)
         return 0;
     (void)strtoull(text, &end, 10);
     return strtoull(end, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
-uint64_t rdl_process_page_tables(void)
+uint64_t rdl_process_resident(void)
+{
+    return rdl_process_resident_of(getpid());
+}
+
+uint64_t rdl_process_page_tables_of(pid_t pid)
 {
     /* Not on the stack: a task that asks would touch one more page of its own. */
     enum { SIZE = 4096 };
-    char *text = malloc(SIZE);
+    char *text = malloc(SIZE), path[64];
     int64_t kib = 0;
 
-    if (text && rdl_read_file("/proc/self/status", text, SIZE) > 0)
+    (void)snprintf(path, sizeof path, "/proc/%d/status", (int)pid);
+    if (text && rdl_read_file(path, text, SIZE) > 0)
         kib = rdl_find_number(text, "VmPTE:", 0);
     free(text);
     return (uint64_t)kib * 1024;
+}
+
+uint64_t rdl_process_page_tables(void)
+{
+    return rdl_process_page_tables_of(getpid());
 }
 
 uint64_t rdl_process_descriptors(void)

@@ -16,9 +16,11 @@ int64_t rdl_process_cpu_of(pid_t pid);
 
 /* Resident memory in bytes; 0 when unknown. */
 uint64_t rdl_process_resident(void);
+uint64_t rdl_process_resident_of(pid_t pid);
 
 /* Memory of its page tables in bytes; 0 when unknown. */
 uint64_t rdl_process_page_tables(void);
+uint64_t rdl_process_page_tables_of(pid_t pid);
 
 /* Open descriptors; 0 when unknown. */
 uint64_t rdl_process_descriptors(void);

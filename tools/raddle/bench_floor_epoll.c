@@ -1,5 +1,5 @@
 /*
- * raddle/bench_floor.c - an echo server written by hand on epoll: one thread, level-triggered, one
+ * raddle/bench_floor_epoll.c - an echo server written by hand on epoll: one thread, level-triggered, one
  * buffer for all connections, one receive and one send per event. What a peer doesn't take at once is
  * kept, and its connection then only writes.
  */
@@ -105,7 +105,7 @@ static int give_up(char *buffer)
     return rc;
 }
 
-int rdl_bench_floor(int listener)
+int rdl_bench_floor_epoll(int listener)
 {
     struct epoll_event events[EVENTS], event = {.events = EPOLLIN};
     char *buffer = malloc(BUFFER);
