@@ -1,5 +1,5 @@
 /*
- * raddle/bench.c - `raddle bench`: its options, its clocks, its tables.
+ * raddle/bench.c - `raddle bench`: its options, its clocks, its samples.
  *
  * Each benchmark runs in a process of its own, so that none finds the warm stacks and the fragmented
  * memory that another left behind.
@@ -18,7 +18,6 @@
 #include "sched/sys.h"
 #include "tools/raddle/cli.h"
 #include "tools/raddle/commands.h"
-#include "tools/raddle/json.h"
 #include "tools/raddle/process.h"
 
 static const struct {
@@ -177,81 +176,9 @@ static const struct argp argp = {
     .children = children,
 };
 
-void rdl_series_init(struct rdl_series *series, const char *name, const char *unit, unsigned loops)
+void rdl_bench_print(const struct rdl_bench *bench, const struct rdl_series *series)
 {
-    memset(series, 0, sizeof *series);
-    (void)snprintf(series->name, sizeof series->name, "%s", name);
-    series->unit = unit;
-    series->loops = loops;
-}
-
-void rdl_series_add(struct rdl_series *series, double value, double cpu_ns)
-{
-    if (series->count == RDL_BENCH_SAMPLES_MAX)
-        return;
-    series->value[series->count] = value;
-    series->cpu_ns[series->count++] = cpu_ns;
-}
-
-static int compare(const void *a, const void *b)
-{
-    double x = *(const double *)a, y = *(const double *)b;
-
-    return (x > y) - (x < y);
-}
-
-static double median_of(const double *values, unsigned count, double sorted[RDL_BENCH_SAMPLES_MAX])
-{
-    if (count == 0)
-        return 0;
-    memcpy(sorted, values, count * sizeof *values);
-    qsort(sorted, count, sizeof *sorted, compare);
-    return count % 2 ? sorted[count / 2] : (sorted[count / 2 - 1] + sorted[count / 2]) / 2;
-}
-
-double rdl_series_median(const struct rdl_series *series)
-{
-    double sorted[RDL_BENCH_SAMPLES_MAX];
-
-    return median_of(series->value, series->count, sorted);
-}
-
-void rdl_series_print(const struct rdl_bench *bench, const struct rdl_series *series)
-{
-    double sorted[RDL_BENCH_SAMPLES_MAX], cpu[RDL_BENCH_SAMPLES_MAX];
-    double median = median_of(series->value, series->count, sorted);
-    double cpu_ns = median_of(series->cpu_ns, series->count, cpu);
-    struct rdl_json json;
-    char text[1024];
-
-    if (series->count == 0)
-        return;
-    if (!bench->json) {
-        printf("%-28s %12.2f %12.2f %12.2f  %-9s", series->name, median, sorted[0],
-               sorted[series->count - 1], series->unit);
-        if (cpu_ns >= 0)
-            printf(" %12.2f", cpu_ns);
-        else
-            printf(" %12s", "-");
-        printf(" %7u\n", series->count);
-        (void)fflush(stdout);
-        return;
-    }
-    rdl_json_init(&json, text, sizeof text);
-    rdl_json_open(&json, NULL, '{');
-    rdl_json_string(&json, "name", series->name);
-    rdl_json_number(&json, "value", median);
-    rdl_json_string(&json, "unit", series->unit);
-    rdl_json_unsigned(&json, "samples", series->count);
-    rdl_json_number(&json, "min", sorted[0]);
-    rdl_json_number(&json, "median", median);
-    rdl_json_number(&json, "max", sorted[series->count - 1]);
-    rdl_json_number(&json, "cpu_ns", cpu_ns >= 0 ? cpu_ns : __builtin_nan(""));
-    rdl_json_unsigned(&json, "loops", series->loops);
-    rdl_json_close(&json, '}');
-    if (rdl_json_finish(&json) >= 0)
-        puts(text);
-    (void)fflush(stdout);
+    rdl_series_print(series, bench->json);
 }
 
 void rdl_stopwatch_start(struct rdl_stopwatch *watch)
@@ -287,7 +214,7 @@ int rdl_bench_repeat(const struct rdl_bench *bench, const char *name, const char
     for (unsigned i = 0; rc == 0 && i < samples + 1; i++)
         rc = take(arg, i ? &series : &warm_up);
     if (rc == 0)
-        rdl_series_print(bench, &series);
+        rdl_bench_print(bench, &series);
     return rc;
 }
 

@@ -1,5 +1,5 @@
 /*
- * raddle/bench.h - what the benchmarks share: clocks, samples, the way they are printed.
+ * raddle/bench.h - what the benchmarks share: clocks, samples, processes and CPUs of their own.
  */
 #ifndef RDL_TOOLS_BENCH_H
 #define RDL_TOOLS_BENCH_H
@@ -11,9 +11,8 @@
 #include <raddle.h>
 
 #include "sched/atomic.h"
+#include "tools/raddle/bench_series.h"
 #include "tools/raddle/run_options.h"
-
-enum { RDL_BENCH_SAMPLES_MAX = 64 };
 
 struct rdl_bench {
     struct rdl_run_options run;
@@ -34,20 +33,7 @@ rdl_bench_fn rdl_bench_switch, rdl_bench_spawn, rdl_bench_yield, rdl_bench_chann
     rdl_bench_sync, rdl_bench_skynet, rdl_bench_fib, rdl_bench_timers, rdl_bench_executor,
     rdl_bench_parked, rdl_bench_stall, rdl_bench_echo, rdl_bench_http, rdl_bench_idle;
 
-/* The samples of one figure. */
-struct rdl_series {
-    char name[64];
-    const char *unit;
-    unsigned loops;
-    unsigned count;
-    double value[RDL_BENCH_SAMPLES_MAX];
-    double cpu_ns[RDL_BENCH_SAMPLES_MAX]; /* per unit of work; negative: not measured */
-};
-
-void rdl_series_init(struct rdl_series *series, const char *name, const char *unit, unsigned loops);
-void rdl_series_add(struct rdl_series *series, double value, double cpu_ns);
-double rdl_series_median(const struct rdl_series *series);
-void rdl_series_print(const struct rdl_bench *bench, const struct rdl_series *series);
+void rdl_bench_print(const struct rdl_bench *bench, const struct rdl_series *series);
 
 struct rdl_stopwatch {
     int64_t wall_ns, cpu_ns;

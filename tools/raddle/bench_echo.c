@@ -86,11 +86,11 @@ static int measure(struct rdl_bench *bench, uint64_t connections, size_t size, b
         if (take_round(&echo, i))
             return 1;
     for (int i = 0; i < echo.kinds; i++) {
-        rdl_series_print(bench, &echo.cpu[i]);
-        rdl_series_print(bench, &echo.rate[i]);
-        rdl_series_print(bench, &echo.p99[i]);
+        rdl_bench_print(bench, &echo.cpu[i]);
+        rdl_bench_print(bench, &echo.rate[i]);
+        rdl_bench_print(bench, &echo.p99[i]);
     }
-    rdl_series_print(bench, &echo.ratio);
+    rdl_bench_print(bench, &echo.ratio);
     return 0;
 }
 

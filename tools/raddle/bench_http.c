@@ -45,9 +45,9 @@ static int measure(struct rdl_bench *bench, uint64_t connections, unsigned pipel
         rdl_series_add(&rate, sample.per_second, -1);
         rdl_series_add(&p99, sample.p99_us, -1);
     }
-    rdl_series_print(bench, &cpu);
-    rdl_series_print(bench, &rate);
-    rdl_series_print(bench, &p99);
+    rdl_bench_print(bench, &cpu);
+    rdl_bench_print(bench, &rate);
+    rdl_bench_print(bench, &p99);
     return 0;
 }
 

@@ -155,6 +155,6 @@ int rdl_bench_idle(struct rdl_bench *bench)
             rdl_series_add(&series[figure], value[figure], -1);
     }
     for (unsigned i = 0; i < FIGURES; i++)
-        rdl_series_print(bench, &series[i]);
+        rdl_bench_print(bench, &series[i]);
     return 0;
 }

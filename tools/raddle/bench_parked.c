@@ -246,6 +246,6 @@ int rdl_bench_parked(struct rdl_bench *bench)
             rdl_series_add(&series[figure], sample.value[figure], sample.cpu_ns[figure]);
     }
     for (unsigned i = 0; i < FIGURES; i++)
-        rdl_series_print(bench, &series[i]);
+        rdl_bench_print(bench, &series[i]);
     return 0;
 }

@@ -19,29 +19,33 @@ struct node {
     uint64_t sum;            /* written by its task */
 };
 
-static int node_task(void *arg)
-{
-    struct node *node = arg;
-    struct node branch[BRANCHES] = {{0}};
-    struct raddle_group group;
-    uint64_t share = node->leaves / BRANCHES;
-    int rc;
+static int node_task(void *arg);
 
-    if (node->leaves == 1) {
-        node->sum = node->number;
-        return 0;
-    }
-    rc = raddle_group_open(&group, NULL);
+static int branch_out(struct node *node)
+{
+    struct node branch[BRANCHES] = {{0}};
+    uint64_t share = node->leaves / BRANCHES;
+    struct raddle_group group;
+    int rc = raddle_group_open(&group, NULL);
+
     for (unsigned i = 0; rc == 0 && i < BRANCHES; i++) {
         branch[i] = (struct node){.number = node->number + i * share, .leaves = share};
         rc = raddle_spawn(&group, NULL, node_task, &branch[i], NULL);
     }
     rc = raddle_group_close(&group, rc);
-    if (rc < 0)
-        return rc;
     node->sum = 0;
     for (unsigned i = 0; i < BRANCHES; i++)
         node->sum += branch[i].sum;
+    return rc;
+}
+
+static int node_task(void *arg)
+{
+    struct node *node = arg;
+
+    if (node->leaves > 1)
+        return branch_out(node);
+    node->sum = node->number;
     return 0;
 }
 

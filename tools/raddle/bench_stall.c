@@ -153,8 +153,8 @@ static int stall_main(void *arg)
     free(stalling->late);
     if (rc < 0)
         return rc;
-    rdl_series_print(bench, &p99);
-    rdl_series_print(bench, &p999);
+    rdl_bench_print(bench, &p99);
+    rdl_bench_print(bench, &p999);
     return 0;
 }
 

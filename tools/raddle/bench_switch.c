@@ -83,7 +83,7 @@ static int measure_pair(struct rdl_bench *bench, const char *name, rdl_coroutine
     }
     rdl_stack_put(NULL, stack_a);
     rdl_stack_put(NULL, stack_b);
-    rdl_series_print(bench, &series);
+    rdl_bench_print(bench, &series);
     return 0;
 }
 

@@ -120,8 +120,8 @@ static int measure_sleep(struct rdl_bench *bench)
         rdl_series_add(&cold, cpu_ns[0], cpu_ns[0]);
         rdl_series_add(&warm, cpu_ns[1], cpu_ns[1]);
     }
-    rdl_series_print(bench, &cold);
-    rdl_series_print(bench, &warm);
+    rdl_bench_print(bench, &cold);
+    rdl_bench_print(bench, &warm);
     return 0;
 }
 
