@@ -1,0 +1,3 @@
+module raddle-peer
+
+go 1.19
