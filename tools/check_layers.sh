@@ -70,6 +70,7 @@ while IFS= read -r -d '' file; do
     case $file in
     tests/fault/* | tests/model/* | tests/install/*) continue ;; # have a CMakeLists.txt of their own
     tests/*) list=tests/CMakeLists.txt entry=${file#tests/} ;;
+    tools/bench/peers/*) list=tools/bench/peers/build entry=${file##*/} ;; # built on request only
     tools/*) list=tools/CMakeLists.txt entry=${file#tools/} ;;
     *) list=${file%%/*}/CMakeLists.txt entry=${file#*/} ;;
     esac

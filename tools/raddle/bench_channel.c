@@ -3,6 +3,7 @@
  *
  *     channel.pingpong       two tasks on one loop, two channels of one place: each waits for the other's
  *     channel.pingpong.2     the same on two loops: every message wakes a thread
+ *     channel.pingpong.free  two loops, and the tasks where the scheduler likes them best
  *     channel.stream         one sends, one receives, 64 places, one loop
  *     channel.stream.2       the same on two loops
  *
@@ -90,16 +91,17 @@ static int talk_main(void *arg)
     return rdl_bench_repeat(talk->bench, talk->name, "ns", talk_once, talk);
 }
 
-static int talk_on(struct rdl_bench *bench, const char *name, bool answers, bool apart)
+static int talk_on(struct rdl_bench *bench, const char *name, unsigned loops, bool answers,
+                   bool apart)
 {
-    uint64_t count = answers && apart ? 100 * 1000 : 2000 * 1000;
+    uint64_t count = answers && loops > 1 ? 100 * 1000 : 2000 * 1000;
     struct talk talk = {.bench = bench,
                         .name = name,
                         .answers = answers,
                         .apart = apart,
                         .count = bench->quick ? count / 10 : count};
 
-    return rdl_bench_run(bench, apart ? 2 : 1, talk_main, &talk);
+    return rdl_bench_run(bench, loops, talk_main, &talk);
 }
 
 int rdl_bench_channel(struct rdl_bench *bench)
@@ -107,12 +109,13 @@ int rdl_bench_channel(struct rdl_bench *bench)
     int status = 0;
 
     if (bench->run.loops <= 1) {
-        status |= talk_on(bench, "channel.pingpong", true, false);
-        status |= talk_on(bench, "channel.stream", false, false);
+        status |= talk_on(bench, "channel.pingpong", 1, true, false);
+        status |= talk_on(bench, "channel.stream", 1, false, false);
     }
     if (bench->run.loops != 1) {
-        status |= talk_on(bench, "channel.pingpong.2", true, true);
-        status |= talk_on(bench, "channel.stream.2", false, true);
+        status |= talk_on(bench, "channel.pingpong.2", 2, true, true);
+        status |= talk_on(bench, "channel.pingpong.free", 2, true, false);
+        status |= talk_on(bench, "channel.stream.2", 2, false, true);
     }
     return status;
 }
