@@ -140,6 +140,8 @@ wrong bench switch --samples 0
 wrong bench all nonsense
 wrong bench echo --pipeline 0
 wrong bench idle --connections 0
+wrong bench idle --connect tcp:127.0.0.1:80
+wrong bench idle --connect localhost:80 --server-pid 1
 for command in "" serve load doctor bench; do
     # shellcheck disable=SC2086
     out=$("$raddle" $command --help 2>&1)
@@ -322,7 +324,8 @@ bench() {
     same "bench $*: status" $status 0
     same "bench $*: lines" "$(grep -cE '^\{"name":"[a-z_.0-9]+","value":-?[0-9]' <<<"$out")" "$(wc -l <<<"$out")"
 }
-bench switch yield spawn sync --loops 1
+bench switch yield sync --loops 1
+bench spawn --count 100000
 bench wake channel --loops 2
 bench skynet timers executor --count 1000
 bench fib --count 12

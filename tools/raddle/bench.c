@@ -47,6 +47,8 @@ enum {
     KEY_CONNECTIONS,
     KEY_SIZE,
     KEY_PIPELINE,
+    KEY_CONNECT,
+    KEY_PID,
     KEY_DURATION,
     KEY_MPROTECT
 };
@@ -59,7 +61,8 @@ static const struct argp_option options[] = {
      "process of its own 3, none thrown away; quick: a third)",
      0},
     {"count", KEY_COUNT, "N", 0,
-     "How much: parked tasks (default: 100k; quick: 20k), leaves of skynet (1M; 100k), the number "
+     "How much: tasks alive at a time of spawn (default: 1,000), parked tasks (100k; quick: 20k), "
+     "leaves of skynet (1M; 100k), the number "
      "of which fib is computed (32; 27), timers (1M; 50k), jobs of a sample of executor (200k; "
      "20k)",
      0},
@@ -73,6 +76,9 @@ static const struct argp_option options[] = {
      "echo: bytes per message, up to 1M (default: 64, then 1k, then 16k)", 0},
     {"pipeline", KEY_PIPELINE, "N", 0,
      "Requests sent together on a connection (default: echo 1, http 1, then 16)", 0},
+    {"connect", KEY_CONNECT, "ADDRESS", 0,
+     "idle: an echo server to measure instead, tcp:127.0.0.1:PORT, with --server-pid", 0},
+    {"server-pid", KEY_PID, "PID", 0, "idle: its process", 0},
     {"duration", KEY_DURATION, "SEC", 0,
      "echo, http, stall: length of a sample in seconds (default: 2; quick: 0.5)", 0},
     {0}};
@@ -138,6 +144,15 @@ static error_t parse(int key, char *text, struct argp_state *state)
     case KEY_PIPELINE:
         bench->pipeline = (unsigned)rdl_cli_count(state, "--pipeline", text, 1, 256);
         return 0;
+    case KEY_CONNECT:
+        bench->connect = text;
+        if (strncmp(text, "tcp:127.0.0.1:", 14) != 0)
+            rdl_cli_fail(state, "--connect: not tcp:127.0.0.1:PORT: '%s'", text);
+        (void)rdl_cli_count(state, "--connect", text + 14, 1, 65535);
+        return 0;
+    case KEY_PID:
+        bench->server_pid = (pid_t)rdl_cli_count(state, "--server-pid", text, 1, 1 << 30);
+        return 0;
     case KEY_DURATION:
         bench->duration_ns = rdl_cli_time(state, "--duration", text, RADDLE_MS(10), RADDLE_S(3600));
         return 0;
@@ -147,6 +162,8 @@ static error_t parse(int key, char *text, struct argp_state *state)
     case ARGP_KEY_END:
         if (!asked->any)
             rdl_cli_fail(state, "a benchmark is missing (%s or all)", names(list, sizeof list));
+        if (!bench->connect != !bench->server_pid)
+            rdl_cli_fail(state, "--connect and --server-pid go together");
         return 0;
     default:
         return ARGP_ERR_UNKNOWN;

@@ -7,6 +7,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include <raddle.h>
 
@@ -22,8 +23,10 @@ struct rdl_bench {
     uint64_t connections; /* of echo, http and idle; 0: their own */
     uint64_t size;        /* of echo; 0: 64 B, 1 KiB, 16 KiB */
     unsigned pipeline;    /* of echo and http; 0: their own */
-    int64_t duration_ns;  /* of each sample of what takes a time; 0: its own */
-    unsigned cpus;        /* that are allowed */
+    const char *connect;  /* of idle: another server, whose process is server_pid; or NULL */
+    pid_t server_pid;
+    int64_t duration_ns; /* of each sample of what takes a time; 0: its own */
+    unsigned cpus;       /* that are allowed */
 };
 
 /* Returns 0, or 1 after it said on standard error what went wrong. */

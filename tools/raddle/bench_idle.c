@@ -1,7 +1,7 @@
 /*
  * raddle/bench_idle.c - what a connection costs the server that does nothing.
  *
- *     idle.rss            resident memory of `raddle serve echo`, per connection that is open and silent, after
+ *     idle.rss            resident memory of `raddle serve echo`, or of another server, per connection that is open and silent, after
  *                         one message was sent and came back
  *     idle.page_tables    of its page tables
  *     idle.fresh.rss      the same before any message
@@ -131,6 +131,16 @@ static int idle(void *arg, void *out)
     return 0;
 }
 
+/* Ours, or the one that was named. */
+static int find_server(const struct rdl_bench *bench, struct rdl_bench_served *served)
+{
+    if (!bench->connect)
+        return rdl_bench_serve(bench, RDL_SERVER_ECHO, served);
+    served->pid = bench->server_pid;
+    (void)snprintf(served->address, sizeof served->address, "%s", bench->connect);
+    return 0;
+}
+
 int rdl_bench_idle(struct rdl_bench *bench)
 {
     unsigned samples = rdl_bench_samples(bench, 3);
@@ -142,13 +152,14 @@ int rdl_bench_idle(struct rdl_bench *bench)
         struct rdl_bench_served served;
         struct idling idling = {bench, &served, bench->connections};
         double value[FIGURES];
-        int status = rdl_bench_serve(bench, RDL_SERVER_ECHO, &served);
+        int status = find_server(bench, &served);
 
         if (!idling.connections)
             idling.connections = bench->quick ? 1000 : 10 * 1000;
         if (status == 0)
             status = rdl_bench_in_child(idle, &idling, value, sizeof value);
-        rdl_bench_stop(&served);
+        if (!bench->connect)
+            rdl_bench_stop(&served);
         if (status)
             return 1;
         for (unsigned figure = 0; figure < FIGURES; figure++)

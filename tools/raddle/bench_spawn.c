@@ -1,8 +1,8 @@
 /*
  * raddle/bench_spawn.c - how long it takes to start a task, run it, and wait for it.
  *
- * A thousand at a time, in one group: name, group, result, cancellation, a guarded stack each. Values
- * are wall time per task.
+ * A thousand at a time, or --count, in one group: name, group, result, cancellation, a guarded stack
+ * each. Values are wall time per task.
  *
  *     spawn.1           one loop
  *     spawn.N           N loops, one task spawns
@@ -14,17 +14,18 @@
 
 #include "sched/atomic.h"
 
-enum { BATCH = 1000, SPAWNERS_MAX = 64 };
+enum { SPAWNERS_MAX = 64 };
 
 struct spawning {
     struct rdl_bench *bench;
     const char *name;
-    uint64_t batches;
+    uint64_t batches, batch;
     unsigned spawners;
 };
 
 struct spawner {
     _Alignas(64) uint64_t batches;
+    uint64_t batch;
     rdl_atomic(uint64_t) ran;
 };
 
@@ -45,7 +46,7 @@ static int spawner_task(void *arg)
         struct raddle_group group;
 
         rc = raddle_group_open(&group, NULL);
-        for (unsigned task = 0; rc == 0 && task < BATCH; task++)
+        for (uint64_t task = 0; rc == 0 && task < spawner->batch; task++)
             rc = raddle_spawn(&group, NULL, spawned_task, spawner, NULL);
         rc = raddle_group_close(&group, rc);
     }
@@ -57,21 +58,22 @@ static int spawn_all(void *arg, struct rdl_series *series)
     const struct spawning *spawning = arg;
     struct spawner spawners[SPAWNERS_MAX] = {0};
     unsigned count = spawning->spawners < SPAWNERS_MAX ? spawning->spawners : SPAWNERS_MAX;
-    uint64_t wanted = spawning->batches * BATCH * count, ran = 0;
+    uint64_t wanted = spawning->batches * spawning->batch * count, ran = 0;
     struct rdl_stopwatch watch;
     struct raddle_group group;
     int rc;
 
+    for (unsigned i = 0; i < count; i++) {
+        spawners[i].batches = spawning->batches;
+        spawners[i].batch = spawning->batch;
+    }
     rdl_stopwatch_start(&watch);
     if (count == 1) {
-        spawners[0].batches = spawning->batches;
         rc = spawner_task(&spawners[0]);
     } else {
         rc = raddle_group_open(&group, NULL);
-        for (unsigned i = 0; rc == 0 && i < count; i++) {
-            spawners[i].batches = spawning->batches;
+        for (unsigned i = 0; rc == 0 && i < count; i++)
             rc = raddle_spawn(&group, NULL, spawner_task, &spawners[i], NULL);
-        }
         rc = raddle_group_close(&group, rc);
     }
     rdl_stopwatch_add(&watch, wanted, series);
@@ -92,7 +94,13 @@ static int spawn_main(void *arg)
 static int spawn_on(struct rdl_bench *bench, unsigned loops, bool each)
 {
     char name[64];
-    struct spawning spawning = {bench, name, bench->quick ? 100 : 1000, each ? loops : 1};
+    uint64_t tasks = bench->quick ? 100 * 1000 : 1000 * 1000;
+    uint64_t batch = bench->count ? bench->count : 1000;
+    struct spawning spawning = {.bench = bench,
+                                .name = name,
+                                .batches = tasks > batch ? tasks / batch : 1,
+                                .batch = batch,
+                                .spawners = each ? loops : 1};
 
     (void)snprintf(name, sizeof name, "spawn.%u%s", loops, each ? ".each" : "");
     return rdl_bench_run(bench, loops, spawn_main, &spawning);

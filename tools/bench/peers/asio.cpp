@@ -185,7 +185,7 @@ struct session : std::enable_shared_from_this<session> {
     tcp::socket socket;
     std::vector<char> buffer;
 
-    explicit session(tcp::socket from) : socket(std::move(from)), buffer(16 * 1024)
+    session(tcp::socket from, size_t bytes) : socket(std::move(from)), buffer(bytes)
     {
     }
 
@@ -208,18 +208,18 @@ struct session : std::enable_shared_from_this<session> {
     }
 };
 
-static void accept_next(tcp::acceptor &acceptor)
+static void accept_next(tcp::acceptor &acceptor, size_t bytes)
 {
-    acceptor.async_accept([&acceptor](error_code error, tcp::socket socket) {
+    acceptor.async_accept([&acceptor, bytes](error_code error, tcp::socket socket) {
         if (!error) {
             socket.set_option(tcp::no_delay(true));
-            std::make_shared<session>(std::move(socket))->read();
+            std::make_shared<session>(std::move(socket), bytes)->read();
         }
-        accept_next(acceptor);
+        accept_next(acceptor, bytes);
     });
 }
 
-static void run_echo(const char *, long)
+static void run_echo(const char *, long bytes)
 {
     asio::io_context context(1);
     tcp::acceptor acceptor(context, tcp::endpoint(asio::ip::address_v4::loopback(), 0));
@@ -227,7 +227,7 @@ static void run_echo(const char *, long)
     acceptor.listen(4096);
     printf("listening on tcp:127.0.0.1:%u\n", acceptor.local_endpoint().port());
     fflush(stdout);
-    accept_next(acceptor);
+    accept_next(acceptor, bytes > 1 ? static_cast<size_t>(bytes) : 16 * 1024);
     context.run();
 }
 

@@ -4,7 +4,8 @@
  *     PEER list               the works it has, one a line
  *     PEER WORK [DIVISOR]     does one, by the divisor less of it, and prints "WORK.wall VALUE ns" and
  *                             "WORK.cpu VALUE ns", per unit of work
- *     PEER echo               serves, after "listening on tcp:127.0.0.1:PORT"
+ *     PEER echo [BYTES]       serves, after "listening on tcp:127.0.0.1:PORT"; with a buffer of so many bytes
+ *                             for each connection (16 KiB), where each has one of its own
  *
  * A work is done twice, and the first time is not printed, but for one that is about cold memory.
  */

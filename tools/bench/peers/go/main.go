@@ -337,7 +337,10 @@ func listen() net.Listener {
 	return listener
 }
 
-func echo(string, int) {
+func echo(_ string, bytes int) {
+	if bytes <= 1 {
+		bytes = 16 * 1024
+	}
 	listener := listen()
 	for {
 		conn, err := listener.Accept()
@@ -346,7 +349,7 @@ func echo(string, int) {
 		}
 		go func() {
 			defer conn.Close()
-			buffer := make([]byte, 16*1024)
+			buffer := make([]byte, bytes)
 			for {
 				n, err := conn.Read(buffer)
 				if err != nil {

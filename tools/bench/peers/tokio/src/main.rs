@@ -347,7 +347,8 @@ async fn parked(name: &str, divisor: u64) {
     watch.stop(&format!("{name}.wake"), count);
 }
 
-async fn echo() {
+async fn echo(bytes: u64) {
+    let bytes = if bytes > 1 { bytes as usize } else { 16 * 1024 };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     println!("listening on tcp:{}", listener.local_addr().unwrap());
     loop {
@@ -357,7 +358,7 @@ async fn echo() {
         };
         let _ = stream.set_nodelay(true);
         tokio::spawn(async move {
-            let mut buffer = vec![0u8; 16 * 1024];
+            let mut buffer = vec![0u8; bytes];
             loop {
                 match stream.read(&mut buffer).await {
                     Ok(0) | Err(_) => return,
@@ -429,7 +430,7 @@ fn run(name: &str, divisor: u64) {
             "timers.one" => one_timer(name, divisor).await,
             "timers.many" => many_timers(name, divisor).await,
             "parked" => parked(name, divisor).await,
-            "echo" => echo().await,
+            "echo" => echo(divisor).await,
             "http" => http().await,
             _ => {
                 // On two threads: also what starts it is one of their tasks.
