@@ -3,7 +3,7 @@
  *
  *     channel.pingpong       two tasks on one loop, two channels of one place: each waits for the other's
  *     channel.pingpong.2     the same on two loops: every message wakes a thread
- *     channel.pingpong.free  two loops, and the tasks where the scheduler likes them best
+ *     channel.pingpong.free  two loops, and migratable tasks, which the scheduler may bring together
  *     channel.stream         one sends, one receives, 64 places, one loop
  *     channel.stream.2       the same on two loops
  *
@@ -94,14 +94,17 @@ static int talk_main(void *arg)
 static int talk_on(struct rdl_bench *bench, const char *name, unsigned loops, bool answers,
                    bool apart)
 {
-    uint64_t count = answers && loops > 1 ? 100 * 1000 : 2000 * 1000;
+    uint64_t count = answers && apart ? 100 * 1000 : 2000 * 1000;
     struct talk talk = {.bench = bench,
                         .name = name,
                         .answers = answers,
                         .apart = apart,
                         .count = bench->quick ? count / 10 : count};
+    struct rdl_bench free_to_move = *bench;
 
-    return rdl_bench_run(bench, loops, talk_main, &talk);
+    if (loops > 1 && !apart)
+        free_to_move.run.mobility = RADDLE_MIGRATABLE;
+    return rdl_bench_run(&free_to_move, loops, talk_main, &talk);
 }
 
 int rdl_bench_channel(struct rdl_bench *bench)
