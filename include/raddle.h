@@ -14,6 +14,7 @@
 #ifndef RADDLE_H
 #define RADDLE_H
 
+#include <raddle/callback.h>
 #include <raddle/channel.h>
 #include <raddle/debug.h>
 #include <raddle/error.h>

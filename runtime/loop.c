@@ -122,6 +122,7 @@ int rdl_raddle_loop_create(struct rdl_driver *driver, const struct raddle_policy
 void rdl_raddle_loop_free(struct raddle_loop *loop)
 {
     rdl_policy_loop_closed(loop->policy, loop);
+    rdl_callbacks_drop(loop);
     delist(loop);
     rdl_default_executor_fini(&loop->own_executor);
     rdl_loop_fini(&loop->base);
@@ -310,7 +311,7 @@ int raddle_loop_close(raddle_loop *loop)
         rc = close_here(loop);
         rdl_raddle_loop_leave(loop);
     } else if (rc == -EXDEV && rdl_atomic_load_relaxed(&loop->base.counters.tasks) == 0 &&
-               rdl_inbox_close(&loop->base.inbox)) {
+               !rdl_loop_busy(&loop->base) && rdl_inbox_close(&loop->base.inbox)) {
         rc = 0; /* its thread was another's, but nothing is left to be run there */
     }
     if (rc < 0)
@@ -324,6 +325,16 @@ raddle_loop *raddle_running_loop(void)
     struct rdl_loop *loop = rdl_loop_current();
 
     return loop ? rdl_raddle_loop(loop) : NULL;
+}
+
+/* On the loop's own thread tasks and callbacks line up in one queue, as in asyncio: but not before what other
+ * threads have left in the inbox. */
+bool rdl_raddle_loop_queue(struct raddle_loop *loop, struct rdl_runnable *run)
+{
+    if (rdl_loop_current() != &loop->base || !rdl_inbox_empty(&loop->base.inbox))
+        return rdl_loop_post(&loop->base, run);
+    rdl_loop_enqueue(&loop->base, run);
+    return true;
 }
 
 struct callback {
@@ -352,7 +363,7 @@ int raddle_call_soon(raddle_loop *loop, raddle_callback_fn *fn, void *arg)
     if (!callback)
         return -ENOMEM;
     *callback = (struct callback){.run = {.call = call_back}, .fn = fn, .arg = arg};
-    if (rdl_loop_post(&loop->base, &callback->run))
+    if (rdl_raddle_loop_queue(loop, &callback->run))
         return 0;
     rdl_sys_free(callback);
     return RADDLE_ESHUTDOWN;

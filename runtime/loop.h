@@ -48,6 +48,9 @@ struct raddle_loop {
     pthread_t thread;
     struct rdl_overflow_thread signal_stack; /* while it runs */
 
+    struct raddle_handle *timed;   /* callbacks with a time that the loop knows of. Its thread's */
+    rdl_atomic(uint32_t) arriving; /* those that are on their way there */
+
     struct raddle_loop *next, *prev; /* all loops of the process, under the registry's lock */
 };
 
@@ -90,6 +93,13 @@ int rdl_fork_install(void);
 void rdl_raddle_loops_lock(void);
 void rdl_raddle_loops_unlock(void);
 void rdl_raddle_loops_abandon(void);
+
+/* Any thread: queues what the loop is to run, behind what was queued there before. False: the loop is closed,
+ * and run still the caller's. */
+bool rdl_raddle_loop_queue(struct raddle_loop *loop, struct rdl_runnable *run);
+
+/* callback.c: gives up the callbacks whose time has not come. The loop is not running any more. */
+void rdl_callbacks_drop(struct raddle_loop *loop);
 
 /* executor.c */
 void rdl_default_executor_init(struct rdl_default_executor *d,

@@ -146,6 +146,16 @@ static void end_post(rdl_atomic(uint32_t) * posting)
     rdl_atomic_fetch_sub_release(posting, 1);
 }
 
+void rdl_loop_hold(struct rdl_loop *loop)
+{
+    begin_post(&loop->posting);
+}
+
+void rdl_loop_let_go(struct rdl_loop *loop)
+{
+    end_post(&loop->posting);
+}
+
 void rdl_loop_stop(struct rdl_loop *loop)
 {
     begin_post(&loop->posting);
@@ -459,6 +469,10 @@ static void fire_timer(struct rdl_timer *timer, void *arg)
         (struct rdl_fiber *)(void *)((char *)timer - offsetof(struct rdl_fiber, timer));
 
     rdl_count(&loop->counters.timers);
+    if (timer->fired) {
+        timer->fired(timer, loop);
+        return;
+    }
     /* Lost: another thread fired first, and its message is on the way. */
     if (rdl_wait_fire(rdl_wait_ticket(&fiber->stack->wait), -ECANCELED) == RDL_FIRE_QUEUE)
         rdl_fiber_finish(loop, fiber);

@@ -181,6 +181,11 @@ void rdl_loop_start(struct rdl_loop *loop, struct rdl_fiber *fiber);
 /* Any thread: queues r on that loop. False: the loop is closed, and r still the caller's. */
 bool rdl_loop_post(struct rdl_loop *loop, struct rdl_runnable *r);
 
+/* Any thread, while it is sure that the loop exists, and for a few instructions: between the two
+ * rdl_loop_fini() waits. For a post by somebody who may lose that certainty before it is done. */
+void rdl_loop_hold(struct rdl_loop *loop);
+void rdl_loop_let_go(struct rdl_loop *loop);
+
 /* Called by fiber.c, on the loop's thread. */
 void rdl_loop_leave(struct rdl_loop *loop, struct rdl_fiber *self, enum rdl_leaving how);
 void rdl_loop_land(struct rdl_loop *loop);

@@ -20,12 +20,16 @@ enum {
     RDL_TIMER_SLOTS = 64, /* per level: one word of occupancy bits */
 };
 
+struct rdl_loop;
+
 /* Lives in the caller's memory, where it must stay while it is armed. */
 struct rdl_timer {
     struct rdl_timer *next;
     struct rdl_timer **link; /* what points to this node; NULL while it is not armed */
     int64_t deadline_ns;     /* stays readable after the timer has fired or was disarmed */
     uint64_t sequence;
+    /* Of a loop's timers: whom the loop tells. NULL: the fiber in which the timer lies. */
+    void (*fired)(struct rdl_timer *timer, struct rdl_loop *loop);
 };
 
 struct rdl_timers {

@@ -108,6 +108,38 @@ static int scenario_loops(void)
     return fault_first(rc, closed);
 }
 
+/* --- callbacks with a handle --- */
+
+/* What is called off isn't called, what isn't is; one whose time doesn't come is given up. */
+static int scenario_callbacks(void)
+{
+    raddle_loop *loop = NULL;
+    raddle_handle *soon = NULL, *off = NULL, *later = NULL;
+    int called = 0, rc, closed;
+
+    rc = raddle_new_loop(&loop);
+    if (rc < 0)
+        return rc;
+    rc = raddle_call_soon_handle(loop, counts, &called, &soon);
+    if (rc == 0)
+        rc = raddle_call_later(loop, RADDLE_S(3600), counts, &called, &later);
+    if (rc == 0)
+        rc = raddle_call_at(loop, RADDLE_NEVER, counts, &called, &off);
+    if (rc == 0)
+        rc = raddle_loop_run_until_complete(loop, spawns, NULL);
+    if (off && raddle_handle_cancel(off) != 0)
+        rc = FAULT_WRONG;
+    closed = closes(loop);
+    if (closed == 0 && called != (soon != NULL))
+        closed = FAULT_WRONG;
+    if (closed == 0 && later && !raddle_handle_cancelled(later))
+        closed = FAULT_WRONG;
+    raddle_handle_unref(soon);
+    raddle_handle_unref(off);
+    raddle_handle_unref(later);
+    return fault_first(rc, closed);
+}
+
 static void *posts(void *arg)
 {
     static int called;
@@ -227,7 +259,11 @@ static int scenario_interrupt(void)
 }
 
 const struct fault_scenario fault_process_scenarios[] = {
-    {"loops", scenario_loops, false},         {"post", scenario_post, false},
-    {"fork", scenario_fork, false},           {"signals", scenario_signals, false},
-    {"interrupt", scenario_interrupt, false}, {NULL, NULL, false},
+    {"loops", scenario_loops, false},
+    {"post", scenario_post, false},
+    {"callbacks", scenario_callbacks, false},
+    {"fork", scenario_fork, false},
+    {"signals", scenario_signals, false},
+    {"interrupt", scenario_interrupt, false},
+    {NULL, NULL, false},
 };
