@@ -24,6 +24,7 @@
 #include <raddle/io.h>
 #include <raddle/loop.h>
 #include <raddle/policy.h>
+#include <raddle/reader.h>
 #include <raddle/run.h>
 #include <raddle/scope.h>
 #include <raddle/select.h>

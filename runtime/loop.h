@@ -23,6 +23,8 @@ struct rdl_default_executor {
     const struct raddle_executor_options *options;
 };
 
+struct rdl_table;
+
 enum rdl_loop_phase {
     RDL_LOOP_NEW,
     RDL_LOOP_RUNNING,
@@ -50,6 +52,7 @@ struct raddle_loop {
 
     struct raddle_handle *timed;   /* callbacks with a time that the loop knows of. Its thread's */
     rdl_atomic(uint32_t) arriving; /* those that are on their way there */
+    struct rdl_table *watched;     /* by readers and writers; NULL: none yet. Under lock */
 
     struct raddle_loop *next, *prev; /* all loops of the process, under the registry's lock */
 };
@@ -100,6 +103,9 @@ bool rdl_raddle_loop_queue(struct raddle_loop *loop, struct rdl_runnable *run);
 
 /* callback.c: gives up the callbacks whose time has not come. The loop is not running any more. */
 void rdl_callbacks_drop(struct raddle_loop *loop);
+
+/* reader.c: the loop's tasks have ended. */
+void rdl_readers_fini(struct raddle_loop *loop);
 
 /* executor.c */
 void rdl_default_executor_init(struct rdl_default_executor *d,

@@ -140,6 +140,38 @@ static int scenario_callbacks(void)
     return fault_first(rc, closed);
 }
 
+/* --- readers and writers --- */
+
+static void stops_when_read(void *arg)
+{
+    raddle_loop_stop(arg);
+}
+
+static int scenario_readers(void)
+{
+    raddle_loop *loop = NULL;
+    int ends[2], rc, closed;
+
+    rc = raddle_new_loop(&loop);
+    if (rc < 0)
+        return rc;
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
+        return FAULT_WRONG;
+    if (write(ends[1], "x", 1) != 1)
+        return FAULT_WRONG;
+    rc = raddle_add_reader(loop, ends[0], stops_when_read, loop);
+    if (rc == 0)
+        rc = raddle_add_writer(loop, ends[1], stops_when_read, loop);
+    if (rc == 0)
+        rc = raddle_loop_run_forever(loop);
+    if (rc == 0 && raddle_remove_reader(loop, ends[0]) < 0)
+        rc = FAULT_WRONG;
+    closed = closes(loop);
+    (void)raddle_fd_close(ends[0]);
+    (void)raddle_fd_close(ends[1]);
+    return fault_first(rc, closed);
+}
+
 static void *posts(void *arg)
 {
     static int called;
@@ -259,11 +291,8 @@ static int scenario_interrupt(void)
 }
 
 const struct fault_scenario fault_process_scenarios[] = {
-    {"loops", scenario_loops, false},
-    {"post", scenario_post, false},
-    {"callbacks", scenario_callbacks, false},
-    {"fork", scenario_fork, false},
-    {"signals", scenario_signals, false},
-    {"interrupt", scenario_interrupt, false},
-    {NULL, NULL, false},
+    {"loops", scenario_loops, false},         {"post", scenario_post, false},
+    {"callbacks", scenario_callbacks, false}, {"readers", scenario_readers, false},
+    {"fork", scenario_fork, false},           {"signals", scenario_signals, false},
+    {"interrupt", scenario_interrupt, false}, {NULL, NULL, false},
 };
