@@ -19,6 +19,7 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <raddle/debug.h>
 #include <raddle/error.h>
 #include <raddle/future.h>
 
@@ -120,8 +121,10 @@ void raddle_future_unref(raddle_future *future)
     if (!future || rdl_atomic_fetch_sub_acq_rel(&future->references, 1) != 1)
         return;
     if (future->outcome.kind == RADDLE_FAILED && !rdl_atomic_load_relaxed(&future->read))
-        rdl_report("a future made at %s failed, and nobody has read it: %s (%d)", future->site,
-                   raddle_strerror(future->outcome.rc), future->outcome.rc);
+        rdl_report_error(
+            &(struct raddle_error_event){.rc = future->outcome.rc, .site = future->site},
+            "a future made at %s failed, and nobody has read it: %s (%d)", future->site,
+            raddle_strerror(future->outcome.rc), future->outcome.rc);
     while ((callback = future->waiting.first)) {
         future->waiting.first = callback->next;
         rdl_sys_free(callback);

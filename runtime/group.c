@@ -15,8 +15,10 @@
  * away, and then waited for, or the spawn fails with RADDLE_ESHUTDOWN.
  */
 #include <errno.h>
+#include <raddle/debug.h>
 #include <raddle/error.h>
 #include <raddle/group.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "runtime/report.h"
@@ -139,12 +141,17 @@ static const char *note(struct rdl_group *g, const struct raddle_outcome *outcom
 static void report_failure(const struct rdl_task *task, int rc)
 {
     const struct raddle_spawn_site *site = task->site;
+    struct raddle_error_event event = {.rc = rc, .task = task->name};
+    char place[128];
 
-    if (site && site->line)
-        rdl_report("task \"%s\" (%s:%d) failed: %s", task->name, site->file, site->line,
-                   raddle_strerror(rc));
-    else
-        rdl_report("task \"%s\" failed: %s", task->name, raddle_strerror(rc));
+    if (site && site->line) {
+        snprintf(place, sizeof(place), "%s:%d", site->file, site->line);
+        event.site = place;
+        rdl_report_error(&event, "task \"%s\" (%s) failed: %s", task->name, place,
+                         raddle_strerror(rc));
+    } else {
+        rdl_report_error(&event, "task \"%s\" failed: %s", task->name, raddle_strerror(rc));
+    }
 }
 
 void rdl_group_child_ended(struct rdl_task *child, const struct raddle_outcome *outcome)

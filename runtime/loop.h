@@ -7,6 +7,7 @@
 #include <pthread.h>
 #include <stdbool.h>
 
+#include <raddle/debug.h>
 #include <raddle/executor.h>
 #include <raddle/loop.h>
 #include <raddle/policy.h>
@@ -52,6 +53,9 @@ struct raddle_loop {
 
     struct raddle_handle *timed;   /* callbacks with a time that the loop knows of. Its thread's */
     rdl_atomic(uint32_t) arriving; /* those that are on their way there */
+    raddle_error_fn *on_error;     /* under lock */
+    void *on_error_arg;            /* under lock */
+    bool in_on_error;              /* its thread is in it */
     struct rdl_table *watched;     /* by readers and writers; NULL: none yet. Under lock */
 
     struct raddle_loop *next, *prev; /* all loops of the process, under the registry's lock */

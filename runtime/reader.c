@@ -155,8 +155,9 @@ static int watches(void *arg)
         rdl_fiber_yield(rdl_fiber_self());
     }
     if (rc < 0 && rc != -ECANCELED && rc != RADDLE_ECLOSED)
-        rdl_report("the %s of descriptor %d has ended: %s", names[watch->direction], watch->fd,
-                   raddle_strerror(rc));
+        rdl_report_error(&(struct raddle_error_event){.rc = rc},
+                         "the %s of descriptor %d has ended: %s", names[watch->direction],
+                         watch->fd, raddle_strerror(rc));
     give_back(watch);
     return 0;
 }

@@ -8,4 +8,11 @@
  * handler. */
 void rdl_report(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+struct raddle_error_event;
+
+/* An error that is nobody's result: to the handler of the running loop or of the process, else as a report. Of the
+ * event all but what and loop is the caller's to set. Any thread. */
+void rdl_report_error(const struct raddle_error_event *event, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
+
 #endif

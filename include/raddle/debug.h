@@ -7,6 +7,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include <raddle/task.h>
 #include <raddle/version.h>
 
 #ifdef __cplusplus
@@ -63,6 +64,44 @@ RADDLE_API int raddle_get_loop_stats(unsigned index, struct raddle_loop_stats *o
  * Since     0.1
  */
 RADDLE_API void raddle_on_report(void (*fn)(const char *line, void *arg), void *arg);
+
+/** An error that is nobody's result: a task of a loop's own failed, a future's error was read by nobody, a
+ *  reader lost its descriptor. What it points to is gone when the handler returns. */
+struct raddle_error_event {
+    const char *what; /**< One line, as raddle_on_report() gets it. */
+    int rc;           /**< The error. */
+    const char
+        *task; /**< The name of the task that failed, which is raddle_self(); NULL: it is none. */
+    const char *site;  /**< Where that, or the future, was made, as "file:line"; NULL: unknown. */
+    raddle_loop *loop; /**< The running loop; NULL outside of one. */
+    uint64_t reserved[4]; /**< Zero. */
+};
+
+/** An error handler. Returns 0; a negative result says that it failed, too: then both are reported. */
+typedef int raddle_error_fn(const struct raddle_error_event *event, void *arg);
+
+/**
+ * Sets who is told of errors that are nobody's result, in place of the report: asyncio's exception handler. NULL:
+ * the report (raddle_on_report()). It is called where the error is found, in any thread and perhaps on the stack
+ * of a task, and must not suspend; an error that comes up on its loop while it runs is reported and doesn't
+ * reach it. Whatever it does, the loop goes on.
+ *
+ * Context   Any thread; best before anything runs.
+ * Lifetime  fn and arg must live as long as the process: a call may be under way when they are replaced.
+ * Since     0.1
+ */
+RADDLE_API void raddle_on_error(raddle_error_fn *fn, void *arg);
+
+/**
+ * The same for one loop, before the process's handler; NULL: the process's.
+ *
+ * Returns   0; -EINVAL: loop is NULL
+ * Context   Any thread, and any time while the loop exists.
+ * Lifetime  fn and arg must live as long as the loop.
+ * Cancel    No cancellation point.
+ * Since     0.1
+ */
+RADDLE_API int raddle_loop_on_error(raddle_loop *loop, raddle_error_fn *fn, void *arg);
 
 #ifdef __cplusplus
 }
