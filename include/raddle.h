@@ -19,6 +19,7 @@
 #include <raddle/debug.h>
 #include <raddle/error.h>
 #include <raddle/executor.h>
+#include <raddle/fork.h>
 #include <raddle/future.h>
 #include <raddle/group.h>
 #include <raddle/io.h>

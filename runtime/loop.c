@@ -378,6 +378,8 @@ int raddle_loop_spawn(raddle_loop *loop, raddle_task_fn *fn, void *arg,
 
     if (!loop || (pinned.loop && pinned.loop != loop))
         return -EINVAL;
+    if (rdl_atomic_load_relaxed(&loop->closing))
+        return RADDLE_ESHUTDOWN; /* also when it is the parent's, after a fork */
     pinned.loop = loop;
     spawn.group = &loop->root;
     return rdl_task_spawn(&spawn, NULL);

@@ -119,6 +119,7 @@ void rdl_default_executor_fini(struct rdl_default_executor *d);
 /* policy.c: the first function of that name in the chain of bases. */
 int rdl_policy_new_loop(const struct raddle_policy *policy,
                         const struct raddle_loop_options *options, struct raddle_loop **out);
+int rdl_policy_set_loop(const struct raddle_policy *policy, struct raddle_loop *loop);
 void rdl_policy_loop_started(const struct raddle_policy *policy, struct raddle_loop *loop);
 void rdl_policy_loop_closed(const struct raddle_policy *policy, struct raddle_loop *loop);
 void rdl_policy_after_fork_child(void);

@@ -19,8 +19,22 @@
 /* The calling thread's loop, as raddle_set_loop() said: a policy's own record, like asyncio's. */
 static _Thread_local struct raddle_loop *thread_loop;
 static _Thread_local uint64_t thread_loop_id; /* another thread may have closed it */
+static _Thread_local bool thread_has_none;    /* as it was told: none is made */
 
 static rdl_atomic(const struct raddle_policy *) process_policy;
+static struct rdl_lock process_lock;
+static const char *process_site; /* where process_policy was set. Under process_lock */
+
+/* noinline, as the address of a thread-local is the thread's: the caller may be a task that moves. */
+static _Thread_local const struct raddle_policy *thread_policy;
+
+static __attribute__((noinline)) const struct raddle_policy *policy_of_thread(void)
+{
+    const struct raddle_policy *policy = thread_policy;
+
+    __asm__ volatile("" : "+r"(policy) : : "memory");
+    return policy;
+}
 
 /* 0, or why there are no rings. */
 static int uring_error(void)
@@ -84,6 +98,7 @@ static int builtin_set_loop(const struct raddle_policy *policy, raddle_loop *loo
     (void)policy;
     thread_loop = loop;
     thread_loop_id = loop ? loop->id : 0;
+    thread_has_none = !loop;
     return 0;
 }
 
@@ -93,7 +108,7 @@ static int builtin_get_loop(const struct raddle_policy *policy, raddle_loop **ou
     int rc;
 
     if (!thread_loop || !rdl_raddle_loop_exists(thread_loop, thread_loop_id)) {
-        if (rdl_sys_thread_id() != (int)getpid())
+        if (thread_has_none || rdl_sys_thread_id() != (int)getpid())
             return -ENXIO;
         rc = raddle_new_loop(&loop);
         if (rc < 0)
@@ -130,26 +145,80 @@ const struct raddle_policy *raddle_default_policy(void)
     return &builtin;
 }
 
-int raddle_set_policy(const struct raddle_policy *policy)
+static int check(const struct raddle_policy *policy)
 {
-    const struct raddle_policy *p;
     unsigned length = 0;
 
-    for (p = policy; p; p = p->base) {
+    for (const struct raddle_policy *p = policy; p; p = p->base) {
         for (unsigned i = 0; i < 4; i++)
             if (p->reserved[i])
                 return -EINVAL;
         if (++length > 64)
             return -EINVAL;
     }
-    rdl_atomic_store_release(&process_policy, policy);
+    return 0;
+}
+
+/* Does policy, in the end, call base? */
+static bool builds_on(const struct raddle_policy *policy, const struct raddle_policy *base)
+{
+    while (policy && policy != base)
+        policy = policy->base;
+    return policy != NULL;
+}
+
+static const char *name_of(const struct raddle_policy *policy)
+{
+    while (!policy->name && policy->base)
+        policy = policy->base;
+    return policy->name ? policy->name : "unnamed";
+}
+
+/* Two that don't know of each other: the second would silently take the first one's place. */
+static bool conflicts(const struct raddle_policy *policy, const struct raddle_policy *before)
+{
+    return policy && before && !builds_on(policy, before) && !builds_on(before, policy);
+}
+
+int raddle_set_policy_at(const struct raddle_policy *policy, const char *site)
+{
+    const struct raddle_policy *before;
+    const char *before_site;
+    bool refused;
+
+    if (check(policy) < 0)
+        return -EINVAL;
+    rdl_lock_acquire(&process_lock);
+    before = rdl_atomic_load_relaxed(&process_policy);
+    before_site = process_site;
+    refused = conflicts(policy, before);
+    if (!refused) {
+        rdl_atomic_store_release(&process_policy, policy);
+        if (policy != before)
+            process_site = site ? site : "?";
+    }
+    rdl_lock_release(&process_lock);
+    if (!refused)
+        return 0;
+    rdl_report("policy \"%s\", set at %s, is refused: \"%s\" was set at %s", name_of(policy),
+               site ? site : "?", name_of(before), before_site);
+    return -EBUSY;
+}
+
+int raddle_set_thread_policy(const struct raddle_policy *policy)
+{
+    if (check(policy) < 0)
+        return -EINVAL;
+    thread_policy = policy;
     return 0;
 }
 
 const struct raddle_policy *raddle_get_policy(void)
 {
-    const struct raddle_policy *policy = rdl_atomic_load_acquire(&process_policy);
+    const struct raddle_policy *policy = policy_of_thread();
 
+    if (!policy)
+        policy = rdl_atomic_load_acquire(&process_policy);
     return policy ? policy : &builtin;
 }
 
@@ -195,6 +264,8 @@ void rdl_policy_after_fork_child(void)
     const struct raddle_policy *policy = raddle_get_policy();
 
     thread_loop = NULL;
+    thread_has_none = false;
+    rdl_atomic_store_relaxed(&process_lock.held, 0u); /* by a thread that doesn't exist here */
     NEAREST(policy, after_fork_child);
     policy->after_fork_child(policy);
 }
@@ -206,14 +277,15 @@ int raddle_new_loop(raddle_loop **out)
     return out ? rdl_policy_new_loop(raddle_get_policy(), &defaults, out) : -EINVAL;
 }
 
-int raddle_set_loop(raddle_loop *loop)
+int rdl_policy_set_loop(const struct raddle_policy *policy, struct raddle_loop *loop)
 {
-    const struct raddle_policy *policy = raddle_get_policy();
-
-    if (rdl_loop_current())
-        return -EBUSY;
     NEAREST(policy, set_loop);
     return policy->set_loop(policy, loop);
+}
+
+int raddle_set_loop(raddle_loop *loop)
+{
+    return rdl_loop_current() ? -EBUSY : rdl_policy_set_loop(raddle_get_policy(), loop);
 }
 
 int raddle_get_loop(raddle_loop **out)

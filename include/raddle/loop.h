@@ -37,7 +37,8 @@ typedef void raddle_callback_fn(void *arg);
 RADDLE_API RADDLE_NODISCARD int raddle_new_loop(raddle_loop **out);
 
 /**
- * Makes loop the calling thread's, for raddle_get_loop(); NULL: none. The policy may refuse.
+ * Makes loop the calling thread's, for raddle_get_loop(); NULL: none, and none is made on asking. The policy may
+ * refuse.
  *
  * Returns   0; -EBUSY inside a running loop; what the policy's set_loop says
  * Context   Outside a loop.
@@ -48,10 +49,10 @@ RADDLE_API int raddle_set_loop(raddle_loop *loop);
 
 /**
  * The loop that runs the caller; else the calling thread's loop. The main thread gets one made on
- * first asking, as asyncio does; another thread must have set one.
+ * first asking, as asyncio does, and again when that was closed; another thread must have set one.
  *
  * Returns   0 with *out written, or
- *           -ENXIO   this thread has none
+ *           -ENXIO   this thread has none, or has said so by raddle_set_loop(NULL)
  *           -EINVAL  out is NULL
  *           another  what raddle_new_loop() says
  * Context   Any thread.

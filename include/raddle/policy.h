@@ -57,8 +57,8 @@ struct raddle_policy {
     void (*loop_started)(const struct raddle_policy *policy, raddle_loop *loop);
     /** loop is about to be freed. */
     void (*loop_closed)(const struct raddle_policy *policy, raddle_loop *loop);
-    /** In the child of a fork, if the process ever made a loop; of the process's policy only, not
-     *  of one that a run was given. The loops are gone, the calling thread has none. Only what is
+    /** In the child of a fork, if the process ever made a loop; of the forking thread's policy only
+     *  (raddle_get_policy()), not of one that a run was given. The loops are gone, the calling thread has none. Only what is
      *  allowed after fork() in a process with threads. */
     void (*after_fork_child)(const struct raddle_policy *policy);
 
@@ -77,15 +77,42 @@ RADDLE_API const struct raddle_policy *raddle_default_policy(void);
 /**
  * Sets the process's policy; NULL: the built-in one. Loops that exist stay as they are.
  *
- * Returns   0; -EINVAL: a reserved member is not zero, or there are more than 64 bases, or a cycle
+ * Two modules that each set a policy of their own would undo each other's work: the second is refused and
+ * reported, with both places in the source, unless it has the first among its bases or is one of the first's. To
+ * build on what another has set, take raddle_get_policy() as the base; to override it, set NULL before.
+ *
+ * Returns   0, or, with everything as it was,
+ *           -EBUSY   another policy is set, and neither builds on the other
+ *           -EINVAL  a reserved member is not zero, or there are more than 64 bases, or a cycle
  * Context   Any thread; most useful before the first loop.
  * Lifetime  policy and its bases must outlive the loops made by it, and their being set.
  * Since     0.1
  */
-RADDLE_API int raddle_set_policy(const struct raddle_policy *policy);
+#define raddle_set_policy(policy)                                                                  \
+    raddle_set_policy_at((policy), __FILE__ ":" RADDLE_POLICY_TEXT(__LINE__))
+#define RADDLE_POLICY_TEXT(line)  RADDLE_POLICY_TEXT_(line)
+#define RADDLE_POLICY_TEXT_(line) #line
 
 /**
- * The process's policy.
+ * What the raddle_set_policy() macro calls, and as it; site, shown in reports, may be NULL, or lives for ever.
+ *
+ * Since     0.1
+ */
+RADDLE_API int raddle_set_policy_at(const struct raddle_policy *policy, const char *site);
+
+/**
+ * Sets the policy of the calling thread, which then goes before the process's: for the loops that this thread
+ * makes, gets and sets, and the runs that it begins. NULL: the process's.
+ *
+ * Returns   0; -EINVAL as raddle_set_policy()
+ * Context   Any thread; in a task, it is that of the thread that runs it.
+ * Lifetime  policy and its bases must outlive the loops made by it, and their being set.
+ * Since     0.1
+ */
+RADDLE_API int raddle_set_thread_policy(const struct raddle_policy *policy);
+
+/**
+ * The calling thread's policy: its own, else the process's.
  *
  * Context   Any thread.
  * Since     0.1
