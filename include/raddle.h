@@ -27,12 +27,14 @@
 #include <raddle/policy.h>
 #include <raddle/reader.h>
 #include <raddle/run.h>
+#include <raddle/runner.h>
 #include <raddle/scope.h>
 #include <raddle/select.h>
 #include <raddle/server.h>
 #include <raddle/stream.h>
 #include <raddle/sync.h>
 #include <raddle/task.h>
+#include <raddle/thread.h>
 #include <raddle/time.h>
 #include <raddle/version.h>
 

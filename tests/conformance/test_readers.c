@@ -161,7 +161,7 @@ RuntimeTest(readers, a_writer_is_called_once_a_turn_while_there_is_room)
     run_until(&s, 10);
     while (write(s.pair[0], full, sizeof(full)) > 0)
         ;
-    run_turns(&s, 1);
+    run_turns(&s, 3);
     s.writes = 0;
     run_turns(&s, 5);
     cr_assert_eq(s.writes, 0);

@@ -172,6 +172,43 @@ static int scenario_readers(void)
     return fault_first(rc, closed);
 }
 
+/* --- a loop in a thread, a runner --- */
+
+static int scenario_threads(void)
+{
+    raddle_loop_thread *thread = NULL;
+    int result = FAULT_WRONG, called = 0, rc, posted;
+
+    rc = raddle_loop_thread_start(&thread, spawns, NULL, NULL);
+    if (rc < 0)
+        return rc;
+    posted = raddle_call_soon(raddle_loop_thread_loop(thread), counts, &called);
+    if (raddle_loop_thread_join(thread, &result) != 0)
+        return FAULT_WRONG;
+    if (called != (posted == 0))
+        return FAULT_WRONG;
+    return fault_first(result, posted == RADDLE_ESHUTDOWN ? 0 : posted);
+}
+
+static int scenario_runner(void)
+{
+    struct raddle_runner_options options = {.flags = RADDLE_RUN_NO_SIGINT};
+    struct raddle_runner runner;
+    int rc = raddle_runner_open(&runner, &options), closed;
+
+    if (rc < 0)
+        return FAULT_WRONG;
+    for (unsigned i = 0; i < 2 && rc == 0; i++)
+        rc = raddle_runner_run(&runner, spawns, NULL);
+    closed = raddle_runner_close(&runner);
+    if (closed < 0) { /* as closes() */
+        fault_set(NULL);
+        if (raddle_runner_close(&runner) != 0)
+            return FAULT_WRONG;
+    }
+    return fault_first(rc, closed);
+}
+
 static void *posts(void *arg)
 {
     static int called;
@@ -203,11 +240,17 @@ static int scenario_post(void)
 
 /* --- fork --- */
 
+static void does_nothing(void)
+{
+}
+
 static int forks(void *arg)
 {
     int status = 0, rc = spawns(arg);
     pid_t child;
 
+    if (rc == 0)
+        rc = raddle_at_fork(NULL, does_nothing, does_nothing);
     if (rc < 0)
         return rc;
     child = fork();
@@ -293,6 +336,7 @@ static int scenario_interrupt(void)
 const struct fault_scenario fault_process_scenarios[] = {
     {"loops", scenario_loops, false},         {"post", scenario_post, false},
     {"callbacks", scenario_callbacks, false}, {"readers", scenario_readers, false},
+    {"threads", scenario_threads, false},     {"runner", scenario_runner, false},
     {"fork", scenario_fork, false},           {"signals", scenario_signals, false},
     {"interrupt", scenario_interrupt, false}, {NULL, NULL, false},
 };
