@@ -80,13 +80,20 @@ void rdl_raddle_loops_unlock(void)
     pthread_mutex_unlock(&registry_lock);
 }
 
-/* Their memory stays: tasks' stacks point into it, and the child may stand on one. */
+/* Their memory stays: tasks' stacks point into it, and the child may stand on one. A list of them says so to
+ * who looks for leaks. */
 void rdl_raddle_loops_abandon(void)
 {
-    for (struct raddle_loop *loop = registry; loop; loop = loop->next) {
+    static struct raddle_loop *abandoned;
+    struct raddle_loop *next;
+
+    for (struct raddle_loop *loop = registry; loop; loop = next) {
+        next = loop->next;
         loop->base.driver->ops->abandon(loop->base.driver);
         loop->phase = RDL_LOOP_CLOSING;
         rdl_atomic_store_relaxed(&loop->closing, true);
+        loop->next = abandoned;
+        abandoned = loop;
     }
     registry = NULL;
     rdl_loop_forget();
