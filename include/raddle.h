@@ -16,6 +16,7 @@
 
 #include <raddle/callback.h>
 #include <raddle/channel.h>
+#include <raddle/context.h>
 #include <raddle/debug.h>
 #include <raddle/error.h>
 #include <raddle/executor.h>

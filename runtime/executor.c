@@ -36,6 +36,7 @@ struct call {
     raddle_job_fn *fn;
     void *arg;
     int result;
+    struct rdl_map *vars; /* the task's; the reference is the job's once it runs */
 
     struct rdl_lock lock;
     bool finished;
@@ -138,12 +139,21 @@ static void call_next(raddle_executor *executor)
 
 /* In a thread of the pool. */
 
+static void call_fn(void *arg)
+{
+    struct call *call = arg;
+
+    call->result = call->fn(call->arg);
+}
+
 static void run(struct rdl_job *job)
 {
     struct call *call = (struct call *)(void *)job;
+    struct rdl_map *vars = call->vars;
 
     call_next(call->executor); /* it has left the queue */
-    call->result = call->fn(call->arg);
+    call->vars = NULL;
+    rdl_vars_call(vars, call_fn, call);
 }
 
 static void done(struct rdl_job *job)
@@ -269,9 +279,11 @@ int raddle_run_in_executor(raddle_executor *executor, raddle_job_fn *fn, void *a
     if (rc < 0)
         return rc;
     call.executor = executor;
+    call.vars = rdl_vars_capture();
     rc = submit(executor, self, &call);
     if (rc == 0)
         rc = wait_for(executor, self, &call);
+    rdl_map_unref(call.vars); /* of one that didn't run */
     if (rc == 0 && result)
         *result = call.result;
     return rc;

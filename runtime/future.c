@@ -37,7 +37,8 @@ struct callback {
     struct raddle_loop *loop;
     raddle_callback_fn *fn;
     void *arg;
-    bool removed; /* under the future's lock */
+    struct rdl_map *vars; /* those of who registered it */
+    bool removed;         /* under the future's lock */
 };
 
 struct callbacks {
@@ -92,6 +93,12 @@ static void unlink_from(struct callbacks *list, struct callback *callback)
     unlink_after(list, before, callback);
 }
 
+static void free_callback(struct callback *callback)
+{
+    rdl_map_unref(callback->vars);
+    rdl_sys_free(callback);
+}
+
 int raddle_future_create_at(raddle_future **out, const char *site)
 {
     raddle_future *future;
@@ -127,7 +134,7 @@ void raddle_future_unref(raddle_future *future)
             raddle_strerror(future->outcome.rc), future->outcome.rc);
     while ((callback = future->waiting.first)) {
         future->waiting.first = callback->next;
-        rdl_sys_free(callback);
+        free_callback(callback);
     }
     rdl_sys_free(future);
 }
@@ -155,10 +162,13 @@ static void call_back(struct rdl_runnable *run)
     raddle_future *future = callback->future;
     raddle_callback_fn *fn = callback->fn;
     void *arg = callback->arg;
+    struct rdl_map *vars = callback->vars;
 
     rdl_sys_free(callback);
     if (call)
-        fn(arg);
+        rdl_vars_call(vars, fn, arg);
+    else
+        rdl_map_unref(vars);
     raddle_future_unref(future);
 }
 
@@ -172,7 +182,7 @@ static void post(struct callback *callback)
     if (take_posted(callback))
         rdl_report("a callback of the future made at %s is not called: its loop has ended",
                    future->site);
-    rdl_sys_free(callback);
+    free_callback(callback);
     raddle_future_unref(future);
 }
 
@@ -211,8 +221,12 @@ int raddle_future_on_done(raddle_future *future, raddle_loop *loop, raddle_callb
     callback = rdl_sys_malloc(sizeof(*callback));
     if (!callback)
         return -ENOMEM;
-    *callback = (struct callback){
-        .run = {.call = call_back}, .future = future, .loop = loop, .fn = fn, .arg = arg};
+    *callback = (struct callback){.run = {.call = call_back},
+                                  .future = future,
+                                  .loop = loop,
+                                  .fn = fn,
+                                  .arg = arg,
+                                  .vars = rdl_vars_capture()};
     rdl_lock_acquire(&future->lock);
     append(&future->waiting, callback);
     rdl_lock_release(&future->lock);
@@ -257,7 +271,7 @@ int raddle_future_remove_done(raddle_future *future, raddle_callback_fn *fn, voi
     rdl_lock_release(&future->lock);
     for (struct callback *c = removed.first; c; c = next) {
         next = c->next;
-        rdl_sys_free(c);
+        free_callback(c);
     }
     return count;
 }

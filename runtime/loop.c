@@ -349,6 +349,7 @@ struct callback {
     struct rdl_runnable run;
     raddle_callback_fn *fn;
     void *arg;
+    struct rdl_map *vars;
 };
 
 static void call_back(struct rdl_runnable *run)
@@ -356,7 +357,7 @@ static void call_back(struct rdl_runnable *run)
     struct callback callback = *(struct callback *)(void *)run;
 
     rdl_sys_free(run);
-    callback.fn(callback.arg);
+    rdl_vars_call(callback.vars, callback.fn, callback.arg);
 }
 
 int raddle_call_soon(raddle_loop *loop, raddle_callback_fn *fn, void *arg)
@@ -370,9 +371,11 @@ int raddle_call_soon(raddle_loop *loop, raddle_callback_fn *fn, void *arg)
     callback = rdl_sys_malloc(sizeof(*callback));
     if (!callback)
         return -ENOMEM;
-    *callback = (struct callback){.run = {.call = call_back}, .fn = fn, .arg = arg};
+    *callback = (struct callback){
+        .run = {.call = call_back}, .fn = fn, .arg = arg, .vars = rdl_vars_capture()};
     if (rdl_raddle_loop_queue(loop, &callback->run))
         return 0;
+    rdl_map_unref(callback->vars);
     rdl_sys_free(callback);
     return RADDLE_ESHUTDOWN;
 }

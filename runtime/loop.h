@@ -45,6 +45,7 @@ struct raddle_loop {
 
     rdl_atomic(bool) closing; /* posts are refused; those that were accepted are run */
     bool of_run;              /* made and ended by a raddle_run() */
+    struct rdl_vars vars;     /* of the callback that runs; its thread's */
     struct rdl_lock lock;
     enum rdl_loop_phase phase; /* under lock */
     bool bound;                /* thread is set, the driver started. Under lock */

@@ -119,6 +119,8 @@ static void task_main(struct rdl_fiber *fiber)
         outcome.kind = RADDLE_CANCELLED;
     else
         outcome = (struct raddle_outcome){RADDLE_FAILED, rdl_outcome_rc(outcome.rc)};
+    if (self->vars.map || self->vars.ctx)
+        rdl_vars_fini(&self->vars);
     if (self->stops)
         (void)rdl_fiber_move(fiber, self->stops); /* it is open for as long as we are */
     rdl_group_child_ended(self, &outcome);
@@ -195,6 +197,10 @@ int rdl_task_spawn(const struct rdl_spawn *spawn, raddle_task **out)
         }
         rdl_atomic_init(&task->handle, raddle_task_ref(handle)); /* the task's, and the caller's */
     }
+    if (options->context)
+        task->vars.ctx = raddle_ctx_ref(options->context);
+    else
+        task->vars.map = rdl_vars_capture();
     rdl_scope_enter(fiber, &task->root, &spawn->group->scope, RADDLE_NEVER, 0);
     if (!rdl_group_link(spawn->group, task)) {
         rc = RADDLE_ESHUTDOWN;
@@ -212,6 +218,7 @@ int rdl_task_spawn(const struct rdl_spawn *spawn, raddle_task **out)
         *out = handle;
     return 0;
 discard:
+    rdl_vars_fini(&task->vars);
     if (handle)
         rdl_sys_free(handle);
     rdl_fiber_discard(cache, fiber);

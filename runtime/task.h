@@ -21,6 +21,7 @@
 #include <raddle/scope.h>
 #include <raddle/task.h>
 
+#include "runtime/context.h"
 #include "sched/cancel.h"
 #include "sched/fiber.h"
 #include "sched/line.h"
@@ -80,6 +81,7 @@ struct rdl_task {
     struct rdl_loop *stops; /* a main task: the loop that runs for it, on which it ends */
     const char *name;       /* never NULL */
     struct rdl_held *held;  /* what it owns that others may wait for; its own (runtime/waiter.h) */
+    struct rdl_vars vars;   /* its context; its own (runtime/context.h) */
 
     /* From here on not zeroed. */
     struct rdl_scope root;

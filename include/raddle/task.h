@@ -8,6 +8,10 @@
  * storage or errno across a call that can suspend. A pinned one never leaves the loop that spawned
  * it.
  *
+ * errno is saved for each task when it suspends. The rounding mode and other floating-point control words are not:
+ * they are the thread's, and who changes them puts them back before the next call that can suspend. What a task
+ * wants to keep to itself or hand on is a context variable (raddle/context.h).
+ *
  * Cancelling is a request: it makes every cancellation point of the task fail with -ECANCELED from
  * now on; the task cleans up and returns as it sees fit.
  */
@@ -24,6 +28,7 @@ extern "C" {
 #endif
 
 struct raddle_group;
+struct raddle_ctx;
 
 /** A loop: see raddle/loop.h. */
 typedef struct raddle_loop raddle_loop;
@@ -50,6 +55,8 @@ struct raddle_spawn_options {
     size_t stack_bytes;
     enum raddle_mobility mobility;
     raddle_loop *loop;    /**< Pins it to that loop of the team; NULL: none in particular. */
+    /** Runs in it, and shares it with whoever else does; NULL: a copy of the spawner's (raddle/context.h). */
+    struct raddle_ctx *context;
     uint64_t reserved[4]; /**< Zero. */
 };
 

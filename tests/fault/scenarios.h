@@ -26,6 +26,7 @@ struct fault_scenario {
 extern const struct fault_scenario fault_core_scenarios[];
 extern const struct fault_scenario fault_process_scenarios[];
 extern const struct fault_scenario fault_share_scenarios[];
+extern const struct fault_scenario fault_context_scenarios[];
 extern const struct fault_scenario fault_net_scenarios[];
 extern const struct fault_scenario fault_fd_scenarios[];
 

@@ -20,6 +20,7 @@
 #include <raddle/task.h>
 #include <raddle/time.h>
 
+#include "runtime/context.h"
 #include "sched/cancel.h"
 #include "sched/loop.h"
 #include "sched/sys.h"
@@ -32,6 +33,23 @@ enum thread_state { AWAITED, CREATED, ENDED };
 
 static struct rdl_loop loops[LOOPS];
 static raddle_executor *executor;
+
+/* Its fibers are no tasks, and have no variables. */
+struct rdl_map *rdl_vars_capture(void)
+{
+    return NULL;
+}
+
+void rdl_vars_call(struct rdl_map *captured, void (*fn)(void *arg), void *arg)
+{
+    (void)captured;
+    fn(arg);
+}
+
+void rdl_map_unref(struct rdl_map *map)
+{
+    (void)map;
+}
 
 struct client {
     struct rdl_fiber *fiber;

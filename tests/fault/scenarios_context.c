@@ -1,0 +1,116 @@
+/*
+ * tests/fault/scenarios_context.c - what a task carries with it, for the sweep.
+ */
+#define _GNU_SOURCE
+#include "tests/fault/scenarios.h"
+
+#include <errno.h>
+#include <raddle.h>
+#include <string.h>
+
+static int run(raddle_task_fn *fn, void *arg, unsigned loops)
+{
+    return raddle_run(fn, arg, &(struct raddle_run_options){.loops = loops});
+}
+
+/* --- context variables --- */
+
+enum { VARS = 40 };
+
+static struct raddle_var vars[VARS];
+static struct raddle_var name = RADDLE_VAR_INIT("name", "none", NULL);
+
+static char parent[] = "parent", shared[] = "shared", callback[] = "callback";
+
+static int sees(void *arg)
+{
+    return strcmp(raddle_var_get(&name), arg) == 0 ? 0 : FAULT_WRONG;
+}
+
+static void calls(void *arg)
+{
+    int *seen = arg;
+
+    *seen = sees(callback);
+}
+
+/* Set or not, each says one of the two. */
+static int sets_all(void)
+{
+    int rc = 0;
+
+    for (unsigned i = 0; i < VARS && rc == 0; i++) {
+        rc = raddle_var_set(&vars[i], &vars[i], NULL);
+        if (raddle_var_get(&vars[i]) != (rc < 0 ? NULL : &vars[i]))
+            return FAULT_WRONG;
+    }
+    return rc;
+}
+
+static int calls_back(void)
+{
+    struct raddle_var_token token = {{0}};
+    int seen = 1, rc = raddle_var_set(&name, "callback", &token);
+
+    if (rc < 0)
+        return rc;
+    rc = raddle_call_soon(raddle_running_loop(), calls, &seen);
+    for (int i = 0; i < 100 && rc == 0 && seen == 1; i++)
+        (void)raddle_yield();
+    if (rc == 0)
+        rc = seen;
+    rc = fault_first(rc, raddle_var_reset(&name, &token));
+    raddle_var_token_fini(&token);
+    return rc;
+}
+
+static int sets_in_context(void *arg)
+{
+    int rc = raddle_var_set(&name, "shared", NULL);
+
+    return rc < 0 ? rc : sees(arg);
+}
+
+static int shares(void)
+{
+    struct raddle_spawn_options options = {.context = NULL};
+    struct raddle_group g;
+    raddle_ctx *ctx = NULL;
+    int result = 0, rc = raddle_ctx_copy(&ctx);
+
+    if (rc < 0)
+        return rc;
+    options.context = ctx;
+    rc = raddle_group_open(&g, NULL);
+    if (rc == 0) {
+        rc = raddle_spawn(&g, NULL, sets_in_context, shared, &options);
+        rc = raddle_group_close(&g, rc);
+    }
+    if (rc == 0)
+        rc = raddle_ctx_run(ctx, sees, shared);
+    rc = fault_first(rc, raddle_run_in_executor(NULL, sees, parent, &result));
+    raddle_ctx_unref(ctx);
+    return fault_first(rc, result);
+}
+
+static int uses_context(void *arg)
+{
+    int rc = raddle_var_set(&name, "parent", NULL);
+
+    (void)arg;
+    rc = fault_first(rc, sets_all());
+    if (rc < 0)
+        return rc;
+    rc = fault_first(calls_back(), shares());
+    return fault_first(rc, rc < 0 ? 0 : sees(parent));
+}
+
+static int scenario_context(void)
+{
+    return run(uses_context, NULL, 2);
+}
+
+const struct fault_scenario fault_context_scenarios[] = {
+    {"context", scenario_context, false},
+    {NULL, NULL, false},
+};
