@@ -24,6 +24,7 @@
 #include <raddle/future.h>
 #include <raddle/group.h>
 #include <raddle/io.h>
+#include <raddle/local.h>
 #include <raddle/loop.h>
 #include <raddle/policy.h>
 #include <raddle/reader.h>

@@ -111,6 +111,8 @@ static void task_main(struct rdl_fiber *fiber)
     rdl_check(rdl_loop_current(),
               "a task returned in the child of a fork: end the child with _exit()");
     rdl_check(fiber->scope == &self->root, "a task returned without leaving a scope or a group");
+    if (self->locals)
+        rdl_locals_end(self);
     if (self->held)
         abandon_held(self);
     if (outcome.rc >= 0)

@@ -31,6 +31,7 @@
 enum { RDL_TASK_NAME_BYTES = 32 };
 
 struct rdl_held;
+struct rdl_local;
 struct rdl_task;
 
 /* What struct raddle_group holds. */
@@ -82,6 +83,7 @@ struct rdl_task {
     const char *name;       /* never NULL */
     struct rdl_held *held;  /* what it owns that others may wait for; its own (runtime/waiter.h) */
     struct rdl_vars vars;   /* its context; its own (runtime/context.h) */
+    struct rdl_local *locals; /* task-local storage, the newest first; its own (runtime/local.c) */
 
     /* From here on not zeroed. */
     struct rdl_scope root;
@@ -128,6 +130,9 @@ void rdl_group_unlink(struct rdl_task *child);
 /* Any thread, while task can't end: keeps it from ending until the unpin. */
 void rdl_task_pin(struct rdl_task *task);
 void rdl_task_unpin(struct rdl_task *task);
+
+/* The task itself, at its end: calls the destructors of what it has set. */
+void rdl_locals_end(struct rdl_task *self);
 
 /* What a failure is to be called: -ECANCELED of what nobody has cancelled is RADDLE_ESTRAY. */
 static inline int rdl_outcome_rc(int rc)

@@ -110,7 +110,53 @@ static int scenario_context(void)
     return run(uses_context, NULL, 2);
 }
 
+/* --- task-local storage --- */
+
+static int ended;
+
+static void ends(void *value)
+{
+    ended += *(int *)value;
+    if (raddle_yield() < 0)
+        ended = FAULT_WRONG;
+}
+
+static int sets_local(void *arg)
+{
+    static struct raddle_local keys[] = {RADDLE_LOCAL_INIT(ends), RADDLE_LOCAL_INIT(ends)};
+    static int one = 1;
+    int *set = arg, rc = 0;
+
+    for (unsigned i = 0; i < 2 && rc == 0; i++) {
+        rc = raddle_local_set(&keys[i], &one);
+        *set += rc == 0;
+        if (raddle_local_get(&keys[i]) != (rc < 0 ? NULL : &one))
+            return FAULT_WRONG;
+    }
+    return rc;
+}
+
+static int uses_locals(void *arg)
+{
+    struct raddle_group g;
+    int set = 0, rc = raddle_group_open(&g, NULL);
+
+    (void)arg;
+    ended = 0;
+    if (rc < 0)
+        return rc;
+    rc = raddle_spawn(&g, NULL, sets_local, &set, NULL);
+    rc = raddle_group_close(&g, rc);
+    return ended == set ? rc : FAULT_WRONG;
+}
+
+static int scenario_local(void)
+{
+    return run(uses_locals, NULL, 1);
+}
+
 const struct fault_scenario fault_context_scenarios[] = {
     {"context", scenario_context, false},
+    {"local", scenario_local, false},
     {NULL, NULL, false},
 };
