@@ -22,6 +22,7 @@
 #include <raddle/executor.h>
 #include <raddle/fork.h>
 #include <raddle/future.h>
+#include <raddle/generator.h>
 #include <raddle/group.h>
 #include <raddle/io.h>
 #include <raddle/local.h>

@@ -102,11 +102,14 @@ static void print_task(struct rdl_task *task, unsigned depth, void *arg)
 {
     struct dump *d = arg;
     const struct raddle_spawn_site *site = task->site;
+    const char *generator = rdl_atomic_load_relaxed(&task->gen_name);
 
     print(d, "%*s%s", (int)(2 + 2 * (depth < 40 ? depth : 40)), "", task->name);
     if (site && site->line)
         print(d, " (%s:%d)", site->file, site->line);
     print(d, " [%s]: ", mobility_name(rdl_atomic_load_relaxed(&task->fiber.mobility)));
+    if (generator)
+        print(d, "in generator %s, ", generator);
     print_wait(d, &task->fiber);
     print(d, "\n");
     d->count++;
@@ -156,9 +159,20 @@ static void write_number(int fd, unsigned long number)
     write_text(fd, digits + at);
 }
 
+/* Of the task, when it stands on the stack of a generator. */
+static const struct rdl_task *owner_of(const struct rdl_stack *stack)
+{
+    const struct rdl_task *task = NULL;
+
+    while (stack && !(task = rdl_atomic_load_relaxed(&stack->owner)))
+        stack = rdl_atomic_load_relaxed(&stack->user);
+    return task;
+}
+
 static void describe(int fd, const struct rdl_stack *stack)
 {
-    const struct rdl_task *task = rdl_atomic_load_relaxed(&stack->owner);
+    const struct rdl_task *task = owner_of(stack);
+    const char *generator;
 
     if (!task)
         return;
@@ -170,6 +184,11 @@ static void describe(int fd, const struct rdl_stack *stack)
         write_text(fd, task->site->file);
         write_text(fd, ":");
         write_number(fd, (unsigned long)task->site->line);
+    }
+    generator = rdl_atomic_load_relaxed(&task->gen_name);
+    if (generator) {
+        write_text(fd, ", in generator ");
+        write_text(fd, generator);
     }
     write_text(fd, ", with a stack of ");
     write_number(fd, (unsigned long)rdl_stack_class_bytes(stack->size_class) / 1024);

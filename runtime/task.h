@@ -32,6 +32,7 @@ enum { RDL_TASK_NAME_BYTES = 32 };
 
 struct rdl_held;
 struct rdl_local;
+struct raddle_gen;
 struct rdl_task;
 
 /* What struct raddle_group holds. */
@@ -83,6 +84,8 @@ struct rdl_task {
     const char *name;       /* never NULL */
     struct rdl_held *held;  /* what it owns that others may wait for; its own (runtime/waiter.h) */
     struct rdl_vars vars;   /* its context; its own (runtime/context.h) */
+    struct raddle_gen *gen; /* the one that runs, innermost; its own (runtime/generator.c) */
+    rdl_atomic(const char *) gen_name; /* of that, a static string: for dumps */
     struct rdl_local *locals; /* task-local storage, the newest first; its own (runtime/local.c) */
 
     /* From here on not zeroed. */

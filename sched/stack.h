@@ -39,6 +39,8 @@ struct rdl_stack {
     char *low;                /* usable: [low, top) */
     char *top;                /* a multiple of 64 */
     rdl_atomic(void *) owner; /* set by the user of the stack, who sets it back to NULL */
+    /* Of a stack without an owner, which an owner's coroutine runs on for now: the stack that it came from. */
+    rdl_atomic(struct rdl_stack *) user;
     uint32_t id;
     uint8_t size_class;
     bool guarded; /* the guard has been installed */

@@ -213,6 +213,11 @@ class RaddleTasks(gdb.Command):
             count += 1
             if named and int(task.address) not in running:
                 print_frames(int(task["fiber"]["co"].address))
+                generator = task["gen"]
+                while int(generator):
+                    print("which is generator %s, asked by" % text_of(generator["name"]))
+                    print_frames(int(generator["caller"].address))
+                    generator = generator["outer"]
         print("%d tasks" % count)
 
 

@@ -10,9 +10,11 @@
 #define RADDLE_VERSION       "0.1.0"
 
 /** Marks what the library exports. */
-#define RADDLE_API       __attribute__((visibility("default")))
+#define RADDLE_API        __attribute__((visibility("default")))
+/** A variable that is closed when its block is left, with a report if that fails: raddle_auto(gen) raddle_gen *gen. */
+#define raddle_auto(what) __attribute__((cleanup(raddle_##what##_autoclose)))
 /** The result tells about a failure: look at it. */
-#define RADDLE_NODISCARD __attribute__((warn_unused_result))
+#define RADDLE_NODISCARD  __attribute__((warn_unused_result))
 
 #ifdef __cplusplus
 extern "C" {

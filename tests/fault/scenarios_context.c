@@ -5,6 +5,7 @@
 #include "tests/fault/scenarios.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <raddle.h>
 #include <string.h>
 
@@ -105,9 +106,24 @@ static int uses_context(void *arg)
     return fault_first(rc, rc < 0 ? 0 : sees(parent));
 }
 
+static void *uses_thread(void *arg)
+{
+    int *rc = arg;
+
+    *rc = raddle_var_set(&name, callback, NULL);
+    if (*rc == 0)
+        *rc = sees(callback);
+    return NULL;
+}
+
 static int scenario_context(void)
 {
-    return run(uses_context, NULL, 2);
+    pthread_t thread;
+    int rc = 0;
+
+    if (pthread_create(&thread, NULL, uses_thread, &rc) == 0)
+        pthread_join(thread, NULL);
+    return fault_first(rc, run(uses_context, NULL, 2));
 }
 
 /* --- task-local storage --- */
@@ -155,8 +171,65 @@ static int scenario_local(void)
     return run(uses_locals, NULL, 1);
 }
 
+/* --- generators --- */
+
+enum { STEPS = 5 };
+
+static int counts(raddle_gen *gen, void *arg)
+{
+    int rc = 0;
+
+    for (int i = 0; i < STEPS && rc == 0; i++) {
+        rc = raddle_sleep(1);
+        if (rc == 0)
+            rc = raddle_gen_yield(gen, &i, NULL);
+    }
+    ++*(int *)arg;
+    return rc;
+}
+
+static int adds_up(raddle_gen *gen, void *arg)
+{
+    raddle_gen *below = NULL;
+    void *item = NULL;
+    int sum = 0, got = 0, rc = raddle_gen_open(&below, counts, arg, NULL);
+
+    while (rc == 0 && (got = raddle_gen_next(below, NULL, &item)) == 1) {
+        sum += *(int *)item;
+        rc = raddle_gen_yield(gen, &sum, NULL);
+    }
+    rc = fault_first(rc, got);
+    return fault_first(rc, raddle_gen_close(below));
+}
+
+static int uses_generators(void *arg)
+{
+    raddle_gen *gen = NULL, *early = NULL;
+    void *item = NULL;
+    int sum = 0, got = 0, over = 0, rc = raddle_gen_open(&gen, adds_up, &over, NULL);
+
+    (void)arg;
+    if (rc < 0)
+        return rc;
+    while ((got = raddle_gen_next(gen, NULL, &item)) == 1)
+        sum = *(int *)item;
+    rc = fault_first(got, raddle_gen_close(gen));
+    if (rc == 0 && (sum != STEPS * (STEPS - 1) / 2 || over != 1))
+        return FAULT_WRONG;
+    got = raddle_gen_open(&early, adds_up, &over, NULL);
+    if (got == 0)
+        got = raddle_gen_next(early, NULL, NULL);
+    return fault_first(rc, fault_first(got, raddle_gen_close(early)));
+}
+
+static int scenario_generator(void)
+{
+    return run(uses_generators, NULL, 2);
+}
+
 const struct fault_scenario fault_context_scenarios[] = {
     {"context", scenario_context, false},
     {"local", scenario_local, false},
+    {"generator", scenario_generator, false},
     {NULL, NULL, false},
 };

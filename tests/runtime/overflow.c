@@ -78,6 +78,36 @@ static int has_large_frame(void *arg)
     return large_frame(raddle_yield());
 }
 
+/* In a generator that another one asks, and has waited before. */
+static int overflows_inside(raddle_gen *gen, void *arg)
+{
+    int rc = raddle_yield();
+
+    if (rc == 0)
+        rc = raddle_gen_yield(gen, arg, NULL);
+    return rc < 0 ? rc : recurses(arg);
+}
+
+static int asks(raddle_gen *gen, void *arg)
+{
+    raddle_gen *below = NULL;
+    int rc = raddle_gen_open(&below, overflows_inside, arg, NULL);
+
+    while (rc == 0 && (rc = raddle_gen_next(below, NULL, NULL)) == 1)
+        rc = raddle_gen_yield(gen, arg, NULL);
+    return rc;
+}
+
+static int has_generators(void *arg)
+{
+    raddle_gen *gen = NULL;
+    int rc = raddle_gen_open(&gen, asks, arg, NULL);
+
+    while (rc == 0 && (rc = raddle_gen_next(gen, NULL, NULL)) == 1)
+        rc = raddle_yield();
+    return rc;
+}
+
 static int parks_deep(void *arg)
 {
     volatile char frame[8 * 1024];
@@ -174,6 +204,8 @@ static void check(const struct overflow *overflow)
     EXPECT(strstr(text, "task \"the one that overflows\""));
     EXPECT(strstr(text, "runtime/overflow.c:"));
     EXPECT(strstr(text, "#0 "));
+    if (overflow->fn == has_generators)
+        EXPECT(strstr(text, ", in generator overflows_inside"));
     printf("%s: %s\n", overflow->what, test_failures() == before ? "reported" : "FAILED");
     if (test_failures() != before)
         printf("status %x\n%.2000s\n", (unsigned)status, text);
@@ -190,6 +222,7 @@ int main(int argc, char **argv)
         {"a frame of 90 KiB on the first loop", has_large_frame, FIRST_LOOP, 0, ": 64 KiB,"},
         {"a frame of 90 KiB on the second loop", has_large_frame, SECOND_LOOP, 0, ": 64 KiB,"},
         {"a frame of 90 KiB on a small stack", has_large_frame, FIRST_LOOP, 16384, ": 16 KiB,"},
+        {"a recursion in a generator", has_generators, SECOND_LOOP, 16384, ": 64 KiB,"},
     };
     unsigned long only;
 
