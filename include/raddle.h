@@ -21,6 +21,7 @@
 #include <raddle/error.h>
 #include <raddle/executor.h>
 #include <raddle/fork.h>
+#include <raddle/exits.h>
 #include <raddle/future.h>
 #include <raddle/generator.h>
 #include <raddle/group.h>

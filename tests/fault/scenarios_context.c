@@ -227,9 +227,39 @@ static int scenario_generator(void)
     return run(uses_generators, NULL, 2);
 }
 
+/* --- exit stacks --- */
+
+enum { EXITS = 10 };
+
+static int undoes(void *arg, int rc)
+{
+    --*(int *)arg;
+    return fault_first(rc, raddle_yield());
+}
+
+static int uses_exits(void *arg)
+{
+    struct raddle_exits exits = RADDLE_EXITS_INIT;
+    int done = 0, rc = 0;
+
+    (void)arg;
+    for (unsigned i = 0; i < EXITS && rc == 0; i++) {
+        rc = raddle_exits_push(&exits, undoes, &done);
+        done += rc == 0;
+    }
+    rc = raddle_exits_close(&exits, rc, 0);
+    return done ? FAULT_WRONG : rc;
+}
+
+static int scenario_exits(void)
+{
+    return run(uses_exits, NULL, 1);
+}
+
 const struct fault_scenario fault_context_scenarios[] = {
     {"context", scenario_context, false},
     {"local", scenario_local, false},
     {"generator", scenario_generator, false},
+    {"exits", scenario_exits, false},
     {NULL, NULL, false},
 };
