@@ -15,6 +15,7 @@
 #define RADDLE_H
 
 #include <raddle/callback.h>
+#include <raddle/broadcast.h>
 #include <raddle/channel.h>
 #include <raddle/context.h>
 #include <raddle/debug.h>
@@ -41,5 +42,6 @@
 #include <raddle/thread.h>
 #include <raddle/time.h>
 #include <raddle/version.h>
+#include <raddle/watch.h>
 
 #endif

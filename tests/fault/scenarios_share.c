@@ -144,6 +144,101 @@ static int scenario_ends(void)
     return run(uses_ends, NULL, 2);
 }
 
+/* --- watches and broadcasts --- */
+
+static int watches(void *arg)
+{
+    raddle_watch *watch = arg;
+    uint64_t version = 1;
+    int item = -1, last = -1, rc;
+
+    while ((rc = raddle_watch_wait(watch, &version, &item)) == 0) {
+        if (item <= last)
+            return FAULT_WRONG;
+        last = item;
+    }
+    return rc == RADDLE_ESHUTDOWN && last == ITEMS - 1 ? 0 : rc; /* else the sender has failed */
+}
+
+static int receives(void *arg)
+{
+    raddle_bcast_receiver *receiver = arg;
+    uint64_t missed = 0, had = 0;
+    int item = -1, rc;
+
+    while ((rc = raddle_bcast_receive(receiver, &item, &missed)) == 0) {
+        had += missed;
+        if (item != (int)had++)
+            return FAULT_WRONG;
+    }
+    return rc == RADDLE_ESHUTDOWN && had == ITEMS ? 0 : rc;
+}
+
+static int spreads(raddle_watch_sender *setter, raddle_bcast_sender *sender)
+{
+    int rc = 0;
+
+    for (int i = 0; i < ITEMS && rc == 0; i++) {
+        rc = raddle_watch_sender_set(setter, &i);
+        if (rc == 0 && raddle_bcast_sender_send(sender, &i) != 1)
+            rc = FAULT_WRONG;
+        if (rc == 0 && i % 3 == 0)
+            rc = raddle_yield();
+    }
+    return rc;
+}
+
+static int has_spread(raddle_watch *watch, raddle_bcast *bcast)
+{
+    raddle_watch_sender *setter = NULL;
+    raddle_bcast_sender *sender = NULL;
+    raddle_bcast_receiver *receiver = NULL;
+    struct raddle_group g;
+    int rc = raddle_watch_sender_open(watch, &setter);
+
+    if (rc == 0)
+        rc = raddle_bcast_sender_open(bcast, &sender);
+    if (rc == 0)
+        rc = raddle_bcast_receiver_open(bcast, &receiver);
+    if (rc == 0)
+        rc = raddle_group_open(&g, NULL);
+    if (rc == 0) {
+        rc = raddle_spawn(&g, NULL, watches, watch, NULL);
+        if (rc == 0)
+            rc = raddle_spawn(&g, NULL, receives, receiver, NULL);
+        if (rc == 0)
+            rc = spreads(setter, sender);
+        raddle_watch_sender_close(setter);
+        raddle_bcast_sender_close(sender);
+        rc = raddle_group_close(&g, rc);
+    }
+    raddle_watch_sender_unref(setter);
+    raddle_bcast_sender_unref(sender);
+    raddle_bcast_receiver_unref(receiver);
+    return rc;
+}
+
+static int uses_feeds(void *arg)
+{
+    raddle_watch *watch = NULL;
+    raddle_bcast *bcast = NULL;
+    int rc = raddle_watch_create(sizeof(int), NULL, &watch);
+
+    (void)arg;
+    if (rc == 0)
+        rc = raddle_bcast_create(sizeof(int), 4, &bcast);
+    if (rc == 0)
+        rc = has_spread(watch, bcast);
+    raddle_watch_unref(watch);
+    raddle_bcast_unref(bcast);
+    return rc;
+}
+
+static int scenario_feed(void)
+{
+    return run(uses_feeds, NULL, 2);
+}
+
 /* --- futures --- */
 
 struct answer {
@@ -384,7 +479,11 @@ static int scenario_locks(void)
 }
 
 const struct fault_scenario fault_share_scenarios[] = {
-    {"channel", scenario_channel, false}, {"ends", scenario_ends, false},
-    {"future", scenario_future, false},   {"select", scenario_select, false},
-    {"locks", scenario_locks, false},     {NULL, NULL, false},
+    {"channel", scenario_channel, false},
+    {"ends", scenario_ends, false},
+    {"feed", scenario_feed, false},
+    {"future", scenario_future, false},
+    {"select", scenario_select, false},
+    {"locks", scenario_locks, false},
+    {NULL, NULL, false},
 };
