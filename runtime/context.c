@@ -159,7 +159,7 @@ void rdl_vars_fini(struct rdl_vars *vars)
     struct rdl_vars old = *vars;
 
     /* A drop function may look at variables. */
-    *vars = (struct rdl_vars){.map = NULL};
+    *vars = (struct rdl_vars){.depth = old.depth};
     rdl_map_unref(old.map);
     raddle_ctx_unref(old.ctx);
 }
@@ -181,6 +181,7 @@ static bool call_with(struct rdl_vars vars, void (*fn)(void *), void *arg)
         return true;
     }
     saved = *at;
+    vars.depth = saved.depth + 1;
     *at = vars;
     fn(arg);
     vars = *at;

@@ -18,6 +18,7 @@ struct rdl_vars {
     struct rdl_map *map; /* unless ctx */
     raddle_ctx *ctx;     /* the values are its, and shared */
     uint64_t id;         /* of this context, for tokens; 0: nobody has asked yet */
+    uint32_t depth;      /* how many calls with other variables are under way */
 };
 
 /* What one who is started now begins with: the caller's reference. */

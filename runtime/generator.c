@@ -128,6 +128,7 @@ static int step(struct raddle_gen *gen, struct rdl_task *self)
     gen->task = self;
     gen->outer = outer;
     gen->scope = fiber->scope;
+    gen->depth = self->vars.depth;
     rdl_atomic_store_relaxed(&gen->stack->user, outer ? outer->stack : fiber->stack);
     self->gen = gen;
     rdl_atomic_store_relaxed(&self->gen_name, gen->name);
@@ -211,7 +212,8 @@ int raddle_gen_yield(raddle_gen *gen, void *item, void **sent)
         return -EINVAL;
     if (gen->closing)
         return refuse(gen);
-    if (self->fiber.scope != gen->scope)
+    /* What lies in its frames and is linked to the task must not stay there when the task goes on outside. */
+    if (self->fiber.scope != gen->scope || self->vars.depth != gen->depth)
         return -EDEADLK;
     gen->item = item;
     gen->state = YIELDED;

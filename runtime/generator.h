@@ -31,6 +31,7 @@ struct raddle_gen {
     struct rdl_task *task;
     struct raddle_gen *outer; /* in which it was asked */
     struct rdl_scope *scope;  /* the task's innermost when it was asked */
+    uint32_t depth;           /* of the calls with other variables: see runtime/context.h */
 };
 
 #endif

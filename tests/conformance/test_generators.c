@@ -558,6 +558,43 @@ static int yields_in_scopes(raddle_gen *gen, void *arg)
     return rc;
 }
 
+static int yields(void *arg)
+{
+    return raddle_gen_yield(arg, arg, NULL);
+}
+
+static int yields_in_a_context(raddle_gen *gen, void *arg)
+{
+    EXPECT_EQ(raddle_ctx_run(arg, yields, gen), -EDEADLK);
+    return yields(gen);
+}
+
+static int asks_in_a_context(void *arg)
+{
+    EXPECT_EQ(raddle_gen_next(arg, NULL, NULL), 1); /* the consumer's own */
+    return raddle_gen_close(arg);
+}
+
+static int has_contexts(void *arg)
+{
+    raddle_ctx *outer = NULL, *inner = NULL;
+    int rc;
+
+    EXPECT_EQ(raddle_ctx_create(&outer), 0);
+    EXPECT_EQ(raddle_ctx_create(&inner), 0);
+    rc = raddle_ctx_run(outer, asks_in_a_context, open_gen(yields_in_a_context, inner));
+    raddle_ctx_unref(outer);
+    raddle_ctx_unref(inner);
+    (void)arg;
+    return rc;
+}
+
+/* Z4 */
+RuntimeTest(generators, Z4_a_yield_out_of_a_context_that_is_run_in_is_refused)
+{
+    cr_assert_eq(test_run(has_contexts, NULL), 0);
+}
+
 static int asks_inside_scopes(void *arg)
 {
     raddle_gen *gen = open_gen(yields_in_scopes, arg);
