@@ -14,15 +14,15 @@
 #ifndef RADDLE_H
 #define RADDLE_H
 
-#include <raddle/callback.h>
 #include <raddle/broadcast.h>
+#include <raddle/callback.h>
 #include <raddle/channel.h>
 #include <raddle/context.h>
 #include <raddle/debug.h>
 #include <raddle/error.h>
 #include <raddle/executor.h>
-#include <raddle/fork.h>
 #include <raddle/exits.h>
+#include <raddle/fork.h>
 #include <raddle/future.h>
 #include <raddle/generator.h>
 #include <raddle/group.h>
