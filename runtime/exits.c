@@ -14,6 +14,7 @@
 
 #include "runtime/report.h"
 #include "runtime/task.h"
+#include "sched/loop.h"
 #include "sched/sys.h"
 
 enum { OWN = 4 };
