@@ -42,7 +42,8 @@ struct raddle_handle {
     struct raddle_loop *loop;           /* as long as it is pending */
     raddle_callback_fn *fn;
     void *arg;
-    raddle_time when; /* 0: soon */
+    struct rdl_map *vars; /* those of who asked; NULL once it is called. The loop's thread's */
+    raddle_time when;     /* 0: soon */
     rdl_atomic(uint32_t) references;
     struct rdl_lock lock;
     uint8_t state; /* enum state. Under lock */
@@ -59,6 +60,12 @@ static raddle_handle *handle_of_timer(struct rdl_timer *timer)
     return (raddle_handle *)(void *)((char *)timer - offsetof(raddle_handle, timer));
 }
 
+static void destroy(raddle_handle *handle)
+{
+    rdl_map_unref(handle->vars);
+    rdl_sys_free(handle);
+}
+
 raddle_handle *raddle_handle_ref(raddle_handle *handle)
 {
     rdl_atomic_fetch_add_relaxed(&handle->references, 1);
@@ -69,7 +76,7 @@ void raddle_handle_unref(raddle_handle *handle)
 {
     /* acq_rel: what others did with it comes before the free. */
     if (handle && rdl_atomic_fetch_sub_acq_rel(&handle->references, 1) == 1)
-        rdl_sys_free(handle);
+        destroy(handle);
 }
 
 /* On the loop's thread. */
@@ -104,10 +111,13 @@ static void call(struct rdl_runnable *run)
 {
     raddle_handle *handle = handle_of_run(run);
     bool pending = take(handle, CALLED);
+    struct rdl_map *vars = handle->vars;
 
     disarm(handle, rdl_loop_current());
-    if (pending)
-        handle->fn(handle->arg);
+    if (pending) {
+        handle->vars = NULL;
+        rdl_vars_call(vars, handle->fn, handle->arg);
+    }
     raddle_handle_unref(handle);
 }
 
@@ -172,6 +182,7 @@ static int make(raddle_loop *loop, raddle_time when, raddle_callback_fn *fn, voi
     handle->loop = loop;
     handle->fn = fn;
     handle->arg = arg;
+    handle->vars = rdl_vars_capture();
     handle->when = when;
     *out = handle;
     return 0;
@@ -197,7 +208,7 @@ int raddle_call_soon_handle(raddle_loop *loop, raddle_callback_fn *fn, void *arg
     handle->queued = true;
     handle->run.call = call;
     if (!rdl_raddle_loop_queue(loop, &handle->run)) {
-        rdl_sys_free(handle);
+        destroy(handle);
         return RADDLE_ESHUTDOWN;
     }
     give(handle, out);
@@ -220,7 +231,7 @@ int raddle_call_at(raddle_loop *loop, raddle_time when, raddle_callback_fn *fn, 
         rdl_atomic_fetch_add_relaxed(&loop->arriving, 1);
         if (!rdl_loop_post(&loop->base, &handle->run)) {
             rdl_atomic_fetch_sub_relaxed(&loop->arriving, 1);
-            rdl_sys_free(handle);
+            destroy(handle);
             return RADDLE_ESHUTDOWN;
         }
     }

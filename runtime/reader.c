@@ -48,9 +48,10 @@ struct watch {
     /* Under the slot's lock. */
     raddle_callback_fn *fn; /* NULL: removed */
     void *arg;
-    uint32_t generation; /* of the descriptor */
-    uint32_t asked;      /* how often */
-    bool ended;          /* its task is about to return */
+    struct rdl_map *vars; /* of who asked last */
+    uint32_t generation;  /* of the descriptor */
+    uint32_t asked;       /* how often */
+    bool ended;           /* its task is about to return */
 };
 
 static const char *const names[] = {"reader", "writer"};
@@ -60,6 +61,7 @@ static void give_back(struct watch *watch)
     /* acq_rel: what others did with it comes before the free. */
     if (watch && rdl_atomic_fetch_sub_acq_rel(&watch->references, 1) == 1) {
         raddle_task_unref(watch->task);
+        rdl_map_unref(watch->vars);
         rdl_sys_free(watch);
     }
 }
@@ -93,15 +95,18 @@ static struct rdl_table *slots_of(struct raddle_loop *loop, bool make)
 static void call_back(struct rdl_runnable *run)
 {
     struct watch *watch = (struct watch *)(void *)run;
+    struct rdl_map *vars = NULL;
     raddle_callback_fn *fn;
     void *arg;
 
     rdl_lock_acquire(&watch->slot->lock);
     fn = watch->fn;
     arg = watch->arg;
+    if (fn)
+        vars = rdl_map_ref(watch->vars);
     rdl_lock_release(&watch->slot->lock);
     if (fn)
-        fn(arg);
+        rdl_vars_call(vars, fn, arg);
 }
 
 /* False: it was removed. */
@@ -186,6 +191,7 @@ static int check(int fd, uint32_t *generation)
 static bool replace(struct slot *slot, enum direction direction, uint32_t generation,
                     raddle_callback_fn *fn, void *arg)
 {
+    struct rdl_map *vars = rdl_vars_capture(), *before = vars;
     struct watch *watch;
 
     rdl_lock_acquire(&slot->lock);
@@ -193,10 +199,13 @@ static bool replace(struct slot *slot, enum direction direction, uint32_t genera
     if (watch) {
         watch->fn = fn;
         watch->arg = arg;
+        before = watch->vars;
+        watch->vars = vars;
         watch->generation = generation;
         watch->asked++;
     }
     rdl_lock_release(&slot->lock);
+    rdl_map_unref(before);
     return watch != NULL;
 }
 
@@ -285,11 +294,14 @@ static int add(raddle_loop *loop, int fd, enum direction direction, raddle_callb
     watch->generation = generation;
     watch->fn = fn;
     watch->arg = arg;
+    watch->vars = rdl_vars_capture();
     rc = start(loop, watch);
-    if (rc < 0)
-        rdl_sys_free(watch);
-    else
+    if (rc == 0) {
         put_in(slot, watch);
+    } else {
+        rdl_map_unref(watch->vars);
+        rdl_sys_free(watch);
+    }
     return rc;
 }
 

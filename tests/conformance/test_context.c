@@ -363,6 +363,64 @@ RuntimeTest(context, Y3_a_callback_has_the_context_in_which_it_was_registered)
     cr_assert_eq(test_run(registers, &later), 0);
 }
 
+/* Y3: the other ways to be called back. */
+struct reader {
+    struct later *later;
+    int fd;
+};
+
+static void reads(void *arg)
+{
+    struct reader *reader = arg;
+    char byte;
+
+    EXPECT_EQ(read(reader->fd, &byte, 1), 1);
+    called(reader->later);
+}
+
+static int registers_others(void *arg)
+{
+    struct later *later = arg;
+    raddle_loop *loop = raddle_running_loop();
+    struct reader reader = {later, -1};
+    raddle_handle *soon = NULL, *never = NULL;
+    int fds[2] = {-1, -1};
+
+    EXPECT_EQ(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds), 0);
+    reader.fd = fds[0];
+    EXPECT_EQ(raddle_add_reader(loop, fds[0], called_bare, later), 0); /* replaced below */
+    set(&a, "registered");
+    EXPECT_EQ(set_counted(1, NULL), 0);
+    EXPECT_EQ(raddle_call_soon_handle(loop, called, later, &soon), 0);
+    EXPECT_EQ(raddle_call_later(loop, RADDLE_US(100), called, later, NULL), 0);
+    EXPECT_EQ(raddle_call_later(loop, RADDLE_S(1000), called, later, &never), 0);
+    EXPECT_EQ(raddle_add_reader(loop, fds[0], reads, &reader), 0);
+    set(&a, "changed");
+    test_await(&later->called, 2);
+    for (unsigned i = 0; i < 3; i++) {
+        EXPECT_EQ(write(fds[1], "x", 1), 1);
+        test_await(&later->called, 3 + i);
+    }
+    EXPECT_EQ(raddle_remove_reader(loop, fds[0]), 1);
+    EXPECT_EQ(raddle_handle_cancel(never), 0);
+    raddle_handle_unref(never);
+    raddle_handle_unref(soon);
+    EXPECT_EQ(raddle_fd_close(fds[0]), 0);
+    close(fds[1]);
+    EXPECT_VAR(a, "changed");
+    return 0;
+}
+
+/* Y3 */
+RuntimeTest(context, Y3_handles_timers_and_readers_have_it_too_and_give_it_back)
+{
+    struct later later = {.future = NULL};
+
+    cr_assert_eq(test_run(registers_others, &later), 0);
+    cr_expect_eq(later.called, 5);
+    cr_assert_eq(living, 0);
+}
+
 static int registers_in_vain(void *arg)
 {
     struct later *later = arg;
