@@ -85,8 +85,8 @@ RADDLE_API RADDLE_NODISCARD int raddle_exits_close(struct raddle_exits *exits, i
                                                    int64_t budget_ns);
 
 /**
- * Closes exits with 0 and the default budget, for raddle_auto(exits) struct raddle_exits exits: what a return in the
- * middle has left. A failure is reported, as nobody is told.
+ * Closes exits with 0 and the default budget, for raddle_auto, see raddle/version.h: what a return in the middle has
+ * left. A failure is reported, as nobody is told.
  *
  * Since     0.1
  */

@@ -145,7 +145,7 @@ RADDLE_API RADDLE_NODISCARD int raddle_gen_yield(raddle_gen *gen, void *item, vo
 RADDLE_API int raddle_gen_close(raddle_gen *gen);
 
 /**
- * Closes *gen, for raddle_auto(gen), and reports what raddle_gen_close() returns if that is a failure.
+ * Closes *gen, for raddle_auto, see raddle/version.h, and reports what raddle_gen_close() returns if that is a failure.
  *
  * Since     0.1
  */
