@@ -38,6 +38,23 @@ void rdl_report(const char *what, ...)
     (void)what;
 }
 
+void rdl_report_error(const struct raddle_error_event *event, const char *what, ...)
+{
+    (void)event;
+    (void)what;
+}
+
+/* Nobody has asked for any. */
+void rdl_callbacks_drop(struct raddle_loop *loop)
+{
+    (void)loop;
+}
+
+void rdl_readers_fini(struct raddle_loop *loop)
+{
+    (void)loop;
+}
+
 const char *raddle_strerror(int error)
 {
     (void)error;

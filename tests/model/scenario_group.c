@@ -39,6 +39,12 @@ void rdl_report(const char *what, ...)
     (void)what;
 }
 
+void rdl_report_error(const struct raddle_error_event *event, const char *what, ...)
+{
+    (void)event;
+    (void)what;
+}
+
 const char *raddle_strerror(int error)
 {
     (void)error;

@@ -49,6 +49,12 @@ void rdl_report(const char *what, ...)
     model_fail("%s", what);
 }
 
+void rdl_report_error(const struct raddle_error_event *event, const char *what, ...)
+{
+    (void)event;
+    model_fail("%s", what);
+}
+
 const char *raddle_strerror(int error)
 {
     (void)error;
