@@ -430,7 +430,7 @@ Test(stack, stacks_that_one_cache_gives_up_serve_another)
         for (int i = 0; i < COUNT; i++)
             stacks[i] = get(&from, 0);
     }
-    cr_assert_leq(stats_now().stacks, before + 512);
+    cr_assert_leq(stats_now().stacks, before + 1024);
     for (int i = 0; i < COUNT; i++)
         rdl_stack_put(&into, stacks[i]);
     rdl_stack_cache_flush(&from);
