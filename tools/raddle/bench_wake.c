@@ -23,7 +23,8 @@ struct waking {
     enum where where;
     uint64_t rounds;
     struct raddle_event there, back;
-    uint64_t heard; /* by the other one */
+    uint64_t heard;        /* by the other one */
+    rdl_atomic(bool) over; /* a thread can't be cancelled: it looks at this */
 };
 
 /* Its turn comes with one event, and ends with the other. */
@@ -45,6 +46,8 @@ static int other_side(void *arg)
         rdl_bench_bind(1, false);
     for (uint64_t i = 0; rc == 0 && i < waking->rounds; i++) {
         rc = take_turn(&waking->there, &waking->back);
+        if (rc == 0 && rdl_atomic_load_acquire(&waking->over))
+            rc = -ECANCELED;
         waking->heard += rc == 0;
     }
     return rc;
@@ -81,6 +84,7 @@ static int wake_once(void *arg, struct rdl_series *series)
 
     waking->there = waking->back = unset;
     waking->heard = 0;
+    rdl_atomic_store_relaxed(&waking->over, false);
     rc = raddle_group_open(&group, NULL);
     if (rc == 0 && waking->where == SAME)
         rc = raddle_spawn(&group, NULL, other_side, waking, NULL);
@@ -94,6 +98,10 @@ static int wake_once(void *arg, struct rdl_series *series)
     if (rc == 0)
         rc = this_side(waking);
     rc = raddle_group_close(&group, rc);
+    if (rc < 0) {
+        rdl_atomic_store_release(&waking->over, true);
+        raddle_event_set(&waking->there);
+    }
     /* It has set the last event, and is about to end. */
     if (started)
         (void)pthread_join(thread, NULL);
