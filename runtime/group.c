@@ -13,6 +13,16 @@
  *
  * Spawn against close. open is under the lock, too: a child is either linked before close takes it
  * away, and then waited for, or the spawn fails with RADDLE_ESHUTDOWN.
+ *
+ * Room. In a group with a limit a spawner takes a place, under the lock, before it makes the child,
+ * which keeps it until it is unlinked. Without one it stands in line, and a place that becomes free is
+ * handed to the first there: it is never free while somebody waits. Whoever is cancelled leaves the line, under
+ * the lock, or, when it is out of line because it was handed a place, hands that on: no place is lost, and nothing
+ * is spawned after a cancellation. The group stays meanwhile: the spawner is a child of it, below one, or
+ * its opener.
+ *
+ * Children that have ended, in a group that keeps them: the child's own reference to its handle goes to the
+ * group in the locked section in which the child goes. So when none is live and none is listed, all were told.
  */
 #include <errno.h>
 #include <raddle/debug.h>
@@ -57,12 +67,18 @@ int raddle_group_open(struct raddle_group *group, const struct raddle_group_opti
     if ((unsigned)options->mode > RADDLE_FIRST_OK ||
         options->scope_flags & ~(unsigned)(RADDLE_SHIELD | RADDLE_QUIET))
         return -EINVAL;
+    if (options->max_errors && !options->errors)
+        return -EINVAL;
     for (unsigned i = 0; i < 4; i++)
         if (options->reserved[i])
             return -EINVAL;
 
     init(g);
     g->mode = (uint8_t)options->mode;
+    g->max_live = options->max_live;
+    g->as_completed = options->as_completed;
+    g->errors = options->errors;
+    g->max_errors = options->max_errors;
     g->owner = self;
     rdl_scope_enter(&self->fiber, &g->scope, self->fiber.scope,
                     options->deadline ? options->deadline : RADDLE_NEVER, options->scope_flags);
@@ -106,14 +122,25 @@ bool rdl_group_link(struct rdl_group *g, struct rdl_task *child)
     return open;
 }
 
-/* Notes how the body or a child ended. Returns why the rest is to be cancelled, or NULL. */
-static const char *note(struct rdl_group *g, const struct raddle_outcome *outcome)
+/* Under the lock. child: NULL for the body. */
+static void list_error(struct rdl_group *g, const struct rdl_task *child, int rc)
+{
+    if (g->error_count < g->max_errors)
+        g->errors[g->error_count] = (struct raddle_group_error){
+            .rc = rc, .fn = child ? child->fn : NULL, .arg = child ? child->arg : NULL};
+    g->error_count++;
+}
+
+/* Notes how the body (child is NULL) or a child ended. Returns why the rest is to be cancelled, or NULL. */
+static const char *note(struct rdl_group *g, const struct rdl_task *child,
+                        const struct raddle_outcome *outcome)
 {
     const char *reason = NULL;
 
     rdl_lock_acquire(&g->lock);
     switch (outcome->kind) {
     case RADDLE_FAILED:
+        list_error(g, child, outcome->rc);
         if (g->failed || g->succeeded)
             break;
         g->failed = true;
@@ -159,20 +186,116 @@ void rdl_group_child_ended(struct rdl_task *child, const struct raddle_outcome *
     struct rdl_group *g = child->group;
     const char *reason;
 
+    if (child->starting) { /* it never was one of the group's */
+        rdl_starting_ended(child->starting, outcome);
+        return;
+    }
     if (outcome->kind == RADDLE_OK && g->mode != RADDLE_FIRST_OK)
         return;
     if (outcome->kind == RADDLE_FAILED && g->reports)
         report_failure(child, outcome->rc);
-    reason = note(g, outcome);
+    reason = note(g, child, outcome);
     /* The child is still linked, so the group is still there. */
     if (reason)
         rdl_scope_cancel_tree(&g->scope, reason);
 }
 
+/* Places. */
+
+/* Under the lock: a place is free. Who has it now and is to be woken. */
+static struct rdl_ticket hand_place_on(struct rdl_group *g)
+{
+    struct rdl_ticket next = rdl_line_call(&g->room);
+
+    if (!next.wait)
+        g->places--;
+    return next;
+}
+
+/* Under the lock, which it releases meanwhile. next: who is to be woken after it. */
+static int wait_for_place(struct rdl_group *g, struct rdl_task *self, struct rdl_ticket *next)
+{
+    struct rdl_place place = {.in_line = false};
+    bool child = self->group == g;
+    int rc;
+
+    if (child && g->stuck + 1 >= g->places)
+        return -EDEADLK;
+    g->stuck += child;
+    rdl_line_join(&g->room, &place);
+    do {
+        place.ticket = rdl_fiber_arm(&self->fiber, RDL_PARK_CANCELLABLE);
+        rdl_lock_release(&g->lock);
+        (void)rdl_fiber_park(&self->fiber, RDL_PARK_CANCELLABLE, "room in a group",
+                             (uint64_t)(uintptr_t)g);
+        rc = rdl_cancel_check(&self->fiber);
+        rdl_lock_acquire(&g->lock);
+    } while (place.in_line && rc == 0);
+    g->stuck -= child;
+    if (rc < 0 && !place.in_line)
+        *next = hand_place_on(g);
+    rdl_line_leave(&g->room, &place);
+    return rc;
+}
+
+int rdl_group_take_place(struct rdl_group *g)
+{
+    struct rdl_task *self = rdl_task_self();
+    struct rdl_ticket next = {.wait = NULL};
+    int rc;
+
+    if (!g->max_live)
+        return 0;
+    rc = self ? rdl_cancel_check(&self->fiber) : 0;
+    if (rc < 0)
+        return rc;
+    rdl_lock_acquire(&g->lock);
+    if (g->open != OPEN_MARK)
+        rc = RADDLE_ESHUTDOWN;
+    else if (g->places < g->max_live)
+        g->places++;
+    else if (self)
+        rc = wait_for_place(g, self, &next);
+    else
+        rc = -EAGAIN;
+    rdl_lock_release(&g->lock);
+    if (next.wait)
+        (void)rdl_fiber_fire(next, 0);
+    return rc;
+}
+
+void rdl_group_drop_place(struct rdl_group *g)
+{
+    struct rdl_ticket next = {.wait = NULL};
+
+    if (!g->max_live)
+        return;
+    rdl_lock_acquire(&g->lock);
+    next = hand_place_on(g);
+    rdl_lock_release(&g->lock);
+    if (next.wait)
+        (void)rdl_fiber_fire(next, 0);
+}
+
+/* Under the lock: the handle of a child that goes, for raddle_group_next(). */
+static void keep_ended(struct rdl_group *g, const struct rdl_task *child)
+{
+    struct raddle_task *handle = rdl_atomic_load_relaxed(&child->handle);
+
+    if (child->starting)
+        return;
+    handle->next_ended = NULL;
+    if (g->ended_first)
+        g->ended_last->next_ended = handle;
+    else
+        g->ended_first = handle;
+    g->ended_last = handle;
+}
+
 void rdl_group_unlink(struct rdl_task *child)
 {
     struct rdl_group *g = child->group;
-    struct rdl_ticket closer = {.wait = NULL};
+    struct rdl_ticket closer = {.wait = NULL}, spawner = {.wait = NULL};
 
     rdl_lock_acquire(&g->lock);
     while (child->pins) {
@@ -191,9 +314,15 @@ void rdl_group_unlink(struct rdl_task *child)
         child->next->prev = child->prev;
     else
         g->last = child->prev;
-    if (--g->live == 0)
+    if (g->as_completed && child->fiber.started)
+        keep_ended(g, child);
+    if (g->max_live && child->fiber.started)
+        spawner = hand_place_on(g);
+    if (--g->live == 0 || g->wants_next)
         closer = g->closer;
     rdl_lock_release(&g->lock);
+    if (spawner.wait)
+        (void)rdl_fiber_fire(spawner, 0);
     if (closer.wait)
         (void)rdl_fiber_fire(closer, 0);
 }
@@ -214,6 +343,50 @@ static void join_all(struct rdl_group *g, struct rdl_fiber *self)
     rdl_lock_release(&g->lock);
 }
 
+/* Under the lock, or when nobody else is there: the handle that has waited longest, or NULL. */
+static struct raddle_task *take_ended(struct rdl_group *g)
+{
+    struct raddle_task *handle = g->ended_first;
+
+    if (handle)
+        g->ended_first = handle->next_ended;
+    return handle;
+}
+
+int raddle_group_next(struct raddle_group *group, raddle_task **done)
+{
+    struct rdl_group *g = of(group);
+    struct rdl_task *self = rdl_task_self();
+    struct raddle_task *handle;
+    int rc;
+
+    if (!group || !done || g->open != OPEN_MARK || !g->as_completed)
+        return -EINVAL;
+    if (!self || g->owner != self)
+        return -EPERM;
+    rc = rdl_cancel_check(&self->fiber);
+    if (rc < 0)
+        return rc;
+    rdl_lock_acquire(&g->lock);
+    while (!(handle = take_ended(g)) && g->live && rc == 0) {
+        g->wants_next = true;
+        g->closer = rdl_fiber_arm(&self->fiber, RDL_PARK_CANCELLABLE);
+        rdl_lock_release(&g->lock);
+        (void)rdl_fiber_park(&self->fiber, RDL_PARK_CANCELLABLE, "the next task of its group",
+                             (uint64_t)(uintptr_t)g);
+        rc = rdl_cancel_check(&self->fiber);
+        rdl_lock_acquire(&g->lock);
+        g->closer.wait = NULL;
+        g->wants_next = false;
+    }
+    rdl_lock_release(&g->lock);
+    if (handle) {
+        *done = handle;
+        return 1;
+    }
+    return rc;
+}
+
 void rdl_group_finish_root(struct rdl_group *g, const char *reason)
 {
     rdl_group_cancel_root(g, reason);
@@ -225,6 +398,7 @@ int raddle_group_close(struct raddle_group *group, int rc)
     struct rdl_group *g = of(group);
     struct rdl_task *self = rdl_task_self();
     struct raddle_outcome body = {.kind = RADDLE_OK, .rc = rc};
+    struct raddle_task *untold;
     const char *reason = NULL;
 
     if (!group || g->open != OPEN_MARK)
@@ -238,7 +412,7 @@ int raddle_group_close(struct raddle_group *group, int rc)
         body = (struct raddle_outcome){RADDLE_FAILED, rdl_outcome_rc(rc)};
     else
         body.kind = RADDLE_PENDING; /* the body's success is no child's */
-    reason = note(g, &body);
+    reason = note(g, NULL, &body);
     if (body.kind == RADDLE_FAILED && g->mode != RADDLE_COLLECT)
         reason = "the code that opened the group failed";
     if (reason)
@@ -248,6 +422,8 @@ int raddle_group_close(struct raddle_group *group, int rc)
     rdl_lock_acquire(&self->tree);
     self->groups = g->outer;
     rdl_lock_release(&self->tree);
+    while ((untold = take_ended(g)))
+        raddle_task_unref(untold);
 
     if (g->failed || g->succeeded)
         rc = g->first_rc;
@@ -265,4 +441,31 @@ size_t raddle_group_live(struct raddle_group *group)
     live = g->live;
     rdl_lock_release(&g->lock);
     return live;
+}
+
+size_t raddle_group_errors(const struct raddle_group *group)
+{
+    struct rdl_group *g = of((struct raddle_group *)(uintptr_t)group);
+    size_t count;
+
+    if (g->open != OPEN_MARK && g->open != CLOSED_MARK)
+        return 0;
+    rdl_lock_acquire(&g->lock);
+    count = g->error_count;
+    rdl_lock_release(&g->lock);
+    return count;
+}
+
+void raddle_group_autoclose(struct raddle_group *group)
+{
+    struct rdl_group *g = of(group);
+    int rc;
+
+    if (g->open != OPEN_MARK)
+        return;
+    rdl_report("task \"%s\" left a group without closing it: it is cancelled and waited for",
+               g->owner->name);
+    raddle_group_cancel(group, "its group was left");
+    rc = raddle_group_close(group, 0);
+    (void)rc; /* the block that could have had it is over */
 }

@@ -395,6 +395,18 @@ int raddle_loop_spawn(raddle_loop *loop, raddle_task_fn *fn, void *arg,
     return rdl_task_spawn(&spawn, NULL);
 }
 
+/* That of the first loop of the team. */
+struct raddle_group *raddle_background(void)
+{
+    struct rdl_loop *loop = rdl_loop_current();
+
+    if (!loop)
+        return NULL;
+    if (loop->team)
+        loop = loop->team->loops[0];
+    return (struct raddle_group *)(void *)&rdl_raddle_loop(loop)->root;
+}
+
 const char *raddle_loop_driver(const raddle_loop *loop)
 {
     return loop->base.driver->ops->name;

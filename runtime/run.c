@@ -151,6 +151,8 @@ static int run_main(void *arg)
 
     raddle_scope_enter(&shield, RADDLE_NEVER, RADDLE_SHIELD);
     for (unsigned i = 0; i < run->team.count; i++)
+        rdl_group_cancel_root(&run->loops[i]->root, "the run has ended");
+    for (unsigned i = 0; i < run->team.count; i++)
         rdl_group_finish_root(&run->loops[i]->root, "the run has ended");
     return raddle_scope_leave(&shield, rc);
 }

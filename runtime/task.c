@@ -6,6 +6,7 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <limits.h>
 #include <raddle/error.h>
 #include <raddle/task.h>
 #include <raddle/time.h>
@@ -35,6 +36,7 @@ static struct raddle_task *make_handle(struct rdl_task *task)
     memset(handle, 0, sizeof(*handle));
     rdl_atomic_init(&handle->references, 1); /* the task's own */
     handle->task = task;
+    handle->arg = task->arg;
     strncpy(handle->name, task->name, sizeof(handle->name) - 1);
     return handle;
 }
@@ -68,6 +70,11 @@ const char *raddle_task_name(const raddle_task *task)
     return task ? task->name : "";
 }
 
+void *raddle_task_arg(const raddle_task *task)
+{
+    return task ? task->arg : NULL;
+}
+
 /* The life of a task. */
 
 static void tell_joiners(struct rdl_task *self, const struct raddle_outcome *outcome)
@@ -86,7 +93,9 @@ static void tell_joiners(struct rdl_task *self, const struct raddle_outcome *out
         rdl_lock_acquire(&handle->lock);
     }
     rdl_lock_release(&handle->lock);
-    raddle_task_unref(handle);
+    if (!self->group->as_completed || self->starting)
+        raddle_task_unref(handle);
+    /* Otherwise the group has it from the unlink on. */
 }
 
 /* What lay in a frame of this stack is gone, and with it the list. */
@@ -156,7 +165,8 @@ static void name_task(struct rdl_task *task, const struct raddle_spawn_options *
     task->name = task->name_copy;
 }
 
-int rdl_task_spawn(const struct rdl_spawn *spawn, raddle_task **out)
+/* With its place in the group. */
+static int start_task(const struct rdl_spawn *spawn, raddle_task **out)
 {
     static const struct raddle_spawn_options defaults;
     const struct raddle_spawn_options *options = spawn->options ? spawn->options : &defaults;
@@ -168,8 +178,6 @@ int rdl_task_spawn(const struct rdl_spawn *spawn, raddle_task **out)
     struct rdl_task *task;
     int rc = 0;
 
-    if (!spawn->group || !spawn->fn || (spawn->options && check_options(options) < 0))
-        return -EINVAL;
     if (!there)
         return -EPERM;
     rc = rdl_fiber_create(cache, sizeof(*task), offsetof(struct rdl_task, root),
@@ -183,6 +191,7 @@ int rdl_task_spawn(const struct rdl_spawn *spawn, raddle_task **out)
     task->site = spawn->site;
     task->context = spawn->context;
     task->stops = spawn->stops;
+    task->starting = spawn->starting;
     name_task(task, options, spawn->site);
     fiber->home = there;
     fiber->quiet = spawn->quiet;
@@ -190,14 +199,16 @@ int rdl_task_spawn(const struct rdl_spawn *spawn, raddle_task **out)
                              (uint8_t)(options->loop       ? RADDLE_PINNED
                                        : options->mobility ? options->mobility
                                                            : rdl_raddle_loop(there)->mobility));
-    if (out) {
+    if (out || spawn->group->as_completed) {
         handle = make_handle(task);
         if (!handle) {
             if (!RDL_PLANTED(LEAK))
                 rdl_fiber_discard(cache, fiber);
             return -ENOMEM;
         }
-        rdl_atomic_init(&task->handle, raddle_task_ref(handle)); /* the task's, and the caller's */
+        rdl_atomic_init(&task->handle, handle); /* the task's reference; below, the caller's */
+        if (out)
+            (void)raddle_task_ref(handle);
     }
     if (options->context)
         task->vars.ctx = raddle_ctx_ref(options->context);
@@ -227,6 +238,21 @@ discard:
     return rc;
 }
 
+int rdl_task_spawn(const struct rdl_spawn *spawn, raddle_task **out)
+{
+    int rc;
+
+    if (!spawn->group || !spawn->fn || (spawn->options && check_options(spawn->options) < 0))
+        return -EINVAL;
+    rc = rdl_group_take_place(spawn->group);
+    if (rc < 0)
+        return rc;
+    rc = start_task(spawn, out);
+    if (rc < 0)
+        rdl_group_drop_place(spawn->group);
+    return rc;
+}
+
 /* Tasks go to loops of the caller's team only: others may end before the group that owns the task. */
 static bool same_team(const raddle_loop *loop)
 {
@@ -235,9 +261,9 @@ static bool same_team(const raddle_loop *loop)
     return &loop->base == here || (here && here->team && here->team == loop->base.team);
 }
 
-int raddle_spawn_at(struct raddle_group *group, raddle_task **out, raddle_task_fn *fn, void *arg,
-                    const struct raddle_spawn_options *options,
-                    const struct raddle_spawn_site *site)
+int rdl_task_spawn_user(struct raddle_group *group, raddle_task **out, raddle_task_fn *fn,
+                        void *arg, const struct raddle_spawn_options *options,
+                        const struct raddle_spawn_site *site, struct rdl_starting *starting)
 {
     struct rdl_spawn spawn = {
         .group = (struct rdl_group *)(void *)group,
@@ -245,11 +271,19 @@ int raddle_spawn_at(struct raddle_group *group, raddle_task **out, raddle_task_f
         .arg = arg,
         .options = options,
         .site = site,
+        .starting = starting,
     };
 
     if (options && options->loop && !same_team(options->loop))
         return rdl_loop_current() ? -EXDEV : -EPERM;
     return rdl_task_spawn(&spawn, out);
+}
+
+int raddle_spawn_at(struct raddle_group *group, raddle_task **out, raddle_task_fn *fn, void *arg,
+                    const struct raddle_spawn_options *options,
+                    const struct raddle_spawn_site *site)
+{
+    return rdl_task_spawn_user(group, out, fn, arg, options, site, NULL);
 }
 
 /* Watching. */
@@ -323,16 +357,51 @@ int raddle_task_cancel(raddle_task *handle, const char *reason)
 
     if (!handle)
         return -EINVAL;
+    /* Marked under the lock: raddle_uncancel() takes it back, and must not come between the count and the mark. */
     rdl_lock_acquire(&handle->lock);
     task = handle->task;
-    if (task)
+    if (task) {
         rdl_task_pin(task);
+        handle->requests++;
+        rdl_scope_mark(&task->root, RDL_SCOPE_CANCELLED, reason);
+    }
     rdl_lock_release(&handle->lock);
     if (!task)
         return -EALREADY;
-    rdl_scope_cancel_tree(&task->root, reason);
+    rdl_scope_poke_tree(&task->root);
     rdl_task_unpin(task);
     return 0;
+}
+
+int raddle_cancelling(raddle_task *handle)
+{
+    unsigned requests;
+
+    if (!handle)
+        return -EINVAL;
+    rdl_lock_acquire(&handle->lock);
+    requests = handle->requests;
+    rdl_lock_release(&handle->lock);
+    return requests < INT_MAX ? (int)requests : INT_MAX;
+}
+
+int raddle_uncancel(void)
+{
+    struct rdl_task *self = rdl_task_self();
+    struct raddle_task *handle;
+    unsigned left;
+
+    if (!self)
+        return -EPERM;
+    handle = rdl_atomic_load_relaxed(&self->handle);
+    if (!handle)
+        return 0; /* who cancels a task has its handle */
+    rdl_lock_acquire(&handle->lock);
+    if (handle->requests && --handle->requests == 0)
+        rdl_scope_unmark(&self->root);
+    left = handle->requests;
+    rdl_lock_release(&handle->lock);
+    return left < INT_MAX ? (int)left : INT_MAX;
 }
 
 int raddle_move_to(raddle_loop *loop)

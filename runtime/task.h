@@ -33,6 +33,7 @@ enum { RDL_TASK_NAME_BYTES = 32 };
 struct rdl_held;
 struct rdl_local;
 struct raddle_gen;
+struct rdl_starting;
 struct rdl_task;
 
 /* What struct raddle_group holds. */
@@ -48,6 +49,8 @@ struct rdl_group {
     bool succeeded;       /* RADDLE_FIRST_OK: first_rc is a success. Under lock */
     bool reports;         /* failures are nobody's result, and are reported */
     bool ended_cancelled; /* some child ended cancelled. Under lock */
+    bool as_completed;    /* handles of children that have ended are kept in ended */
+    bool wants_next;      /* the closer wants to be woken by every end. Under lock */
     int first_rc;         /* under lock */
     struct rdl_task *owner;  /* whose scope this is; NULL: a root, which a loop owns */
     struct rdl_group *outer; /* the owner's next open group, under the owner's tree lock */
@@ -55,6 +58,16 @@ struct rdl_group {
     struct rdl_task *last;
     size_t live;              /* how many: under lock */
     struct rdl_ticket closer; /* whom the last child wakes; wait NULL: nobody. Under lock */
+
+    /* Of a group with a limit (group.c, "Room"). */
+    size_t max_live;      /* 0: none */
+    size_t places;        /* taken by live children, and by spawners. Under lock */
+    size_t stuck;         /* children that wait for a place. Under lock */
+    struct rdl_line room; /* spawners that wait for a place. Under lock */
+
+    struct raddle_task *ended_first, *ended_last; /* for raddle_group_next(). Under lock */
+    struct raddle_group_error *errors;            /* the caller's. Under lock */
+    size_t max_errors, error_count;               /* error_count under lock */
 };
 
 static_assert(sizeof(struct rdl_scope) <= sizeof(struct raddle_scope),
@@ -87,6 +100,7 @@ struct rdl_task {
     struct raddle_gen *gen; /* the one that runs, innermost; its own (runtime/generator.c) */
     rdl_atomic(const char *) gen_name; /* of that, a static string: for dumps */
     struct rdl_local *locals; /* task-local storage, the newest first; its own (runtime/local.c) */
+    struct rdl_starting *starting; /* who waits for it to be up (started.c), or NULL; its own */
 
     /* From here on not zeroed. */
     struct rdl_scope root;
@@ -99,6 +113,10 @@ struct raddle_task {
     struct rdl_task *task; /* NULL when it has ended. Under lock */
     struct raddle_outcome outcome;
     struct rdl_line joiners;
+    unsigned
+        requests; /* raddle_task_cancel()s that raddle_uncancel() has not answered. Under lock */
+    void *arg;
+    struct raddle_task *next_ended; /* in the list of its group, under that one's lock */
     char name[RDL_TASK_NAME_BYTES];
 };
 
@@ -115,9 +133,15 @@ struct rdl_spawn {
     void *context;
     bool quiet;
     struct rdl_loop *stops;
+    struct rdl_starting *starting;
 };
 
 int rdl_task_spawn(const struct rdl_spawn *spawn, raddle_task **out);
+
+/* What raddle_spawn_at() does; starting: NULL, or who waits for the child to be up. */
+int rdl_task_spawn_user(struct raddle_group *group, raddle_task **out, raddle_task_fn *fn,
+                        void *arg, const struct raddle_spawn_options *options,
+                        const struct raddle_spawn_site *site, struct rdl_starting *starting);
 
 /* Groups that belong to a loop or a run rather than to a task. */
 void rdl_group_init_root(struct rdl_group *group);
@@ -125,10 +149,21 @@ void rdl_group_init_root(struct rdl_group *group);
 /* In a task: no more children, those there are cancelled, and waited for. */
 void rdl_group_finish_root(struct rdl_group *group, const char *reason);
 
+/*
+ * Before a spawn, in a group with a limit: waits for a place, which the child then has. 0, -ECANCELED,
+ * RADDLE_ESHUTDOWN; -EAGAIN outside a task, -EDEADLK when only children that wait here have places.
+ * drop_place: the spawn came to nothing.
+ */
+int rdl_group_take_place(struct rdl_group *group);
+void rdl_group_drop_place(struct rdl_group *group);
+
 /* A child links itself in and out (runtime/group.c). link: false when the group is closed. */
 bool rdl_group_link(struct rdl_group *group, struct rdl_task *child);
 void rdl_group_child_ended(struct rdl_task *child, const struct raddle_outcome *outcome);
 void rdl_group_unlink(struct rdl_task *child);
+
+/* started.c: a child that has not said that it is up has ended. */
+void rdl_starting_ended(struct rdl_starting *starting, const struct raddle_outcome *outcome);
 
 /* Any thread, while task can't end: keeps it from ending until the unpin. */
 void rdl_task_pin(struct rdl_task *task);
@@ -143,8 +178,9 @@ static inline int rdl_outcome_rc(int rc)
     return rc == -ECANCELED ? RADDLE_ESTRAY : rc;
 }
 
-/* Cancels what lies inside scope, which is entered. */
+/* Cancels what lies inside scope, which is entered. poke_tree: makes it look, of a scope that is marked. */
 void rdl_scope_cancel_tree(struct rdl_scope *scope, const char *reason);
+void rdl_scope_poke_tree(struct rdl_scope *scope);
 void rdl_group_cancel_root(struct rdl_group *group, const char *reason);
 
 /* The task that entered it: is scope past its deadline, or cancelled from outside of it? */

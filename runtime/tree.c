@@ -160,14 +160,19 @@ static void poke(struct rdl_task *task, unsigned depth, void *arg)
     rdl_fiber_poke(&task->fiber, 0);
 }
 
-void rdl_scope_cancel_tree(struct rdl_scope *scope, const char *reason)
+void rdl_scope_poke_tree(struct rdl_scope *scope)
 {
     struct rdl_task *base = (struct rdl_task *)(void *)scope->fiber;
     struct walk walk = {.cancel = true, .depth = scope->depth, .base = base};
 
-    rdl_scope_mark(scope, RDL_SCOPE_CANCELLED, reason);
     rdl_fiber_poke(&base->fiber, scope->depth);
     walk_from(&walk, to_children(&walk, base, NULL), poke, NULL);
+}
+
+void rdl_scope_cancel_tree(struct rdl_scope *scope, const char *reason)
+{
+    rdl_scope_mark(scope, RDL_SCOPE_CANCELLED, reason);
+    rdl_scope_poke_tree(scope);
 }
 
 void rdl_group_cancel_root(struct rdl_group *group, const char *reason)
@@ -192,5 +197,10 @@ void raddle_scope_cancel(struct raddle_scope *scope, const char *reason)
 
 void raddle_group_cancel(struct raddle_group *group, const char *reason)
 {
-    rdl_scope_cancel_tree(&group_of((struct rdl_scope *)(void *)group)->scope, reason);
+    struct rdl_group *g = group_of((struct rdl_scope *)(void *)group);
+
+    if (g->owner)
+        rdl_scope_cancel_tree(&g->scope, reason);
+    else
+        rdl_group_cancel_root(g, reason); /* raddle_background() */
 }

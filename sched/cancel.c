@@ -13,7 +13,8 @@
  * Lifetime. The walk crosses from a task's root scope to the scope of the group that owns it. That
  * scope lies in another task's frame, and stays until the group is closed, which waits for this
  * task. parent, deadline_ns and flags are set before the scope can be reached and never change.
- * state goes from open to one other value once: whoever comes first says why.
+ * state goes from open to one other value once: whoever comes first says why. The root scope of a task may be
+ * taken back by the task: who looks at it meanwhile, from below, sees the one or the other.
  */
 #include "sched/cancel.h"
 
@@ -80,6 +81,14 @@ void rdl_scope_mark(struct rdl_scope *scope, enum rdl_scope_state state, const c
     if (rdl_atomic_cas_relaxed(&scope->claimed, &nobody, 1u))
         rdl_atomic_store_release(&scope->reason, reason);
     (void)rdl_atomic_cas_release(&scope->state, &open, state);
+}
+
+void rdl_scope_unmark(struct rdl_scope *scope)
+{
+    /* The state first: who has seen the new one finds no reason, or the old one, which is a static string. */
+    rdl_atomic_store_release(&scope->state, RDL_SCOPE_OPEN);
+    rdl_atomic_store_release(&scope->reason, NULL);
+    rdl_atomic_store_relaxed(&scope->claimed, 0u);
 }
 
 struct rdl_scope *rdl_scope_canceller(struct rdl_scope *scope, int64_t now_ns)

@@ -30,7 +30,7 @@ struct rdl_scope {
     uint32_t depth;             /* in its task: 1 is the root */
     uint32_t shield_depth;      /* of the nearest shield in its task, itself included; 0: none */
     uint32_t flags;             /* RADDLE_SHIELD, RADDLE_QUIET */
-    rdl_atomic(uint32_t) state; /* enum rdl_scope_state: set once, by any thread */
+    rdl_atomic(uint32_t) state; /* enum rdl_scope_state: set once by any thread; see unmark */
     rdl_atomic(const char *) reason;
     rdl_atomic(uint32_t) claimed; /* somebody has come first, and says why */
 };
@@ -44,6 +44,9 @@ void rdl_scope_leave(struct rdl_fiber *self, struct rdl_scope *scope);
 
 /* Any thread, while scope is entered: marks it. The caller then pokes the tasks in it. */
 void rdl_scope_mark(struct rdl_scope *scope, enum rdl_scope_state state, const char *reason);
+
+/* The task whose it is, with every rdl_scope_mark() kept away: as if it never had been marked. */
+void rdl_scope_unmark(struct rdl_scope *scope);
 
 /* The task that runs, seen from scope outwards: the scope that cancels it, or NULL. */
 struct rdl_scope *rdl_scope_canceller(struct rdl_scope *scope, int64_t now_ns);

@@ -42,7 +42,7 @@ if [ -d "$include" ]; then
             complain "$include: $name() is declared and nowhere defined"
         fi
     done < <(find "$include" -name '*.h' -exec cat {} + |
-                 sed -E 's@/\*.*\*/@@g; /^[[:space:]]*#/d' | tr '\n' ' ' | tr ';' '\n' |
+                 sed -E '/^[[:space:]]*#/d' | tr '\n' ' ' | sed -E 's@/\*([^*]|\*+[^*/])*\*+/@@g' | tr ';' '\n' |
                  grep -E '\bRADDLE_API\b' | grep -oE '\braddle_[a-z0-9_]+[[:space:]]*\(' |
                  tr -d ' (' | sort -u)
 fi

@@ -84,11 +84,16 @@ struct raddle_outcome {
  *           -EXDEV            options->loop is not of the caller's team; see raddle_loop_spawn()
  *           -EPERM            outside a loop
  *           RADDLE_ESHUTDOWN  the group is closed, or was not opened
+ *           and with a group that has a limit (max_live)
+ *           -ECANCELED        a scope around the caller is cancelled or past its deadline
+ *           -EDEADLK          every child that there may be waits here, to spawn into its own group
+ *           -EAGAIN           there is no room, and a callback can't wait for it
  * Context   Inside a task or a callback of a loop. The group must be open for as long as this call
  *           lasts: a child of it may use it, and whoever opened it.
  * Lifetime  arg must live until the task has ended, which the group's close waits for. options is
  *           not kept.
- * Cancel    No cancellation point: a task spawned into a cancelled group starts, and sees it.
+ * Cancel    No cancellation point, unless the group has a limit: a task spawned into a cancelled group
+ *           starts, and sees it.
  * Since     0.1
  */
 #define raddle_spawn(group, out, fn, arg, options)                                                 \
@@ -124,6 +129,52 @@ RADDLE_API RADDLE_NODISCARD int raddle_spawn_at(struct raddle_group *group, radd
                                                 raddle_task_fn *fn, void *arg,
                                                 const struct raddle_spawn_options *options,
                                                 const struct raddle_spawn_site *site);
+
+/**
+ * Starts fn(arg) as raddle_spawn() does, and waits until it says that it is up, by raddle_started(). Until
+ * then the child is the caller's matter: if it fails, the caller is told and the group isn't; if the caller is
+ * cancelled, so is the child, and waited for. From then on it is a child of group like others. Its scopes are
+ * the group's all along.
+ *
+ * out       NULL, or receives a handle
+ * ready     NULL, or receives what the child gave to raddle_started()
+ * Returns   0, or, with no child left, *out and *ready untouched,
+ *           what the child returned  it failed before it was up
+ *           -EPROTO           it returned success without having said that it was up
+ *           RADDLE_ESHUTDOWN  it was cancelled before it was up, and not because of the caller
+ *           -ECANCELED        a scope around the caller is cancelled or past its deadline
+ *           -EPERM            outside a task
+ *           another           what raddle_spawn() says
+ * Context   Inside a task, and as raddle_spawn().
+ * Lifetime  As raddle_spawn().
+ * Cancel    Cancellation point, which waits for the child.
+ * Since     0.1
+ */
+#define raddle_spawn_started(group, out, fn, arg, options, ready)                                  \
+    raddle_spawn_started_at((group), (out), (fn), (arg), (options), (ready), RADDLE_SPAWN_SITE(fn))
+
+/**
+ * What the raddle_spawn_started() macro calls, and as it; site may be NULL, or outlives the task.
+ *
+ * Since     0.1
+ */
+RADDLE_API RADDLE_NODISCARD int
+raddle_spawn_started_at(struct raddle_group *group, raddle_task **out, raddle_task_fn *fn,
+                        void *arg, const struct raddle_spawn_options *options, void **ready,
+                        const struct raddle_spawn_site *site);
+
+/**
+ * The current task is up: raddle_spawn_started() returns 0, and value to its caller. In a task that was
+ * started otherwise, and the second time, it does nothing, so that one function serves both ways.
+ *
+ * Returns   0; -ECANCELED: who started it was cancelled and doesn't want it any more, and it is
+ *           cancelled, too; -EPERM outside a task
+ * Context   Inside a task.
+ * Lifetime  value is the child's to keep alive.
+ * Cancel    No cancellation point.
+ * Since     0.1
+ */
+RADDLE_API RADDLE_NODISCARD int raddle_started(void *value);
 
 /**
  * The current task.
@@ -194,6 +245,28 @@ RADDLE_API RADDLE_NODISCARD int raddle_outcome_of(raddle_task *task,
 RADDLE_API int raddle_task_cancel(raddle_task *task, const char *reason);
 
 /**
+ * How many raddle_task_cancel()s of task it has not answered by raddle_uncancel(); scopes and groups don't
+ * count, and don't use this.
+ *
+ * Returns   the number, that of its end for a task that has ended; -EINVAL: task is NULL
+ * Context   Any thread.
+ * Cancel    No cancellation point.
+ * Since     0.1
+ */
+RADDLE_API int raddle_cancelling(raddle_task *task);
+
+/**
+ * The current task answers one raddle_task_cancel(): with the last, it is as if it had never been cancelled so. A
+ * cancelled scope or group around it, a deadline too, is another matter and goes on.
+ *
+ * Returns   how many are left; 0 when there is none, with nothing done; -EPERM outside a task
+ * Context   Inside a task.
+ * Cancel    No cancellation point.
+ * Since     0.1
+ */
+RADDLE_API int raddle_uncancel(void);
+
+/**
  * The first 31 bytes of a task's name, as given or the function's.
  *
  * Returns   the name; "" for NULL
@@ -202,6 +275,15 @@ RADDLE_API int raddle_task_cancel(raddle_task *task, const char *reason);
  * Since     0.1
  */
 RADDLE_API const char *raddle_task_name(const raddle_task *task);
+
+/**
+ * The argument that task was started with, to be looked at for as long as it lives.
+ *
+ * Returns   it; NULL for NULL
+ * Context   Any thread.
+ * Since     0.1
+ */
+RADDLE_API void *raddle_task_arg(const raddle_task *task);
 
 /**
  * Moves the current task to another loop of its team, and makes it stay there.
