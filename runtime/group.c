@@ -81,7 +81,8 @@ int raddle_group_open(struct raddle_group *group, const struct raddle_group_opti
     g->max_errors = options->max_errors;
     g->owner = self;
     rdl_scope_enter(&self->fiber, &g->scope, self->fiber.scope,
-                    options->deadline ? options->deadline : RADDLE_NEVER, options->scope_flags);
+                    options->deadline ? options->deadline : RADDLE_NEVER,
+                    options->scope_flags | RDL_SCOPE_GROUP);
     rdl_lock_acquire(&self->tree);
     /* A canceller that walked our groups before this one was among them has poked us before. */
     g->poked = rdl_atomic_load_relaxed(&self->fiber.stack->wait.poked);

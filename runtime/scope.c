@@ -59,6 +59,8 @@ int raddle_scope_leave(struct raddle_scope *scope, int rc)
             rc = 0;
         else if (state == RDL_SCOPE_EXPIRED)
             rc = s->flags & RADDLE_QUIET ? 0 : -ETIMEDOUT;
+        if (state != RDL_SCOPE_OPEN)
+            s->flags |= RDL_SCOPE_CAUGHT;
     }
     rdl_scope_leave(self, s);
     return rc;
@@ -68,6 +70,56 @@ bool raddle_scope_cancelled(const struct raddle_scope *scope)
 {
     return rdl_atomic_load_acquire(&of((struct raddle_scope *)(uintptr_t)scope)->state) !=
            RDL_SCOPE_OPEN;
+}
+
+bool raddle_scope_caught(const struct raddle_scope *scope)
+{
+    return of((struct raddle_scope *)(uintptr_t)scope)->flags & RDL_SCOPE_CAUGHT;
+}
+
+int raddle_scope_deadline(struct raddle_scope *scope, raddle_time deadline)
+{
+    struct rdl_fiber *self = rdl_fiber_self();
+    struct rdl_scope *s = of(scope);
+
+    if (!self)
+        return -EPERM;
+    if (!scope || s->fiber != self)
+        return -EINVAL;
+    for (struct rdl_scope *inner = self->scope; inner != s->parent; inner = inner->parent)
+        if (inner->flags & RDL_SCOPE_GROUP)
+            return -EBUSY;
+    if (state_of(s) != RDL_SCOPE_OPEN)
+        return -EBUSY;
+    rdl_scope_revise(self, s, deadline ? deadline : RADDLE_NEVER, s->flags);
+    return 0;
+}
+
+int raddle_scope_shield(struct raddle_scope *scope, bool on)
+{
+    struct rdl_fiber *self = rdl_fiber_self();
+    struct rdl_scope *s = of(scope);
+
+    if (!self)
+        return -EPERM;
+    if (!scope || s->fiber != self || self->scope != s)
+        return -EINVAL;
+    if (s->flags & RDL_SCOPE_GROUP)
+        return -EBUSY;
+    rdl_scope_revise(self, s, s->deadline_ns,
+                     on ? s->flags | RADDLE_SHIELD : s->flags & ~(uint32_t)RADDLE_SHIELD);
+    return 0;
+}
+
+void raddle_scope_autoclose(struct raddle_scope *scope)
+{
+    struct rdl_fiber *self = rdl_fiber_self();
+    int rc;
+
+    if (!self || of(scope)->fiber != self)
+        return;
+    rc = raddle_scope_leave(scope, 0);
+    (void)rc; /* 0 stays 0 */
 }
 
 static struct rdl_scope *canceller_of_self(void)

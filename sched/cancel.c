@@ -12,7 +12,8 @@
  *
  * Lifetime. The walk crosses from a task's root scope to the scope of the group that owns it. That
  * scope lies in another task's frame, and stays until the group is closed, which waits for this
- * task. parent, deadline_ns and flags are set before the scope can be reached and never change.
+ * task. parent, deadline_ns and flags are set before the scope can be reached from there, and don't change as long
+ * as it can (rdl_scope_revise(): only where no group is open).
  * state goes from open to one other value once: whoever comes first says why. The root scope of a task may be
  * taken back by the task: who looks at it meanwhile, from below, sees the one or the other.
  */
@@ -31,28 +32,67 @@ static int64_t nearer(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+/* What follows from its own flags and deadline, and from the scope around it in its task (NULL: it is the root). */
+static void derive(struct rdl_scope *scope, const struct rdl_scope *outer)
+{
+    bool shield = scope->flags & RADDLE_SHIELD;
+
+    scope->nearest_ns = shield || !scope->parent
+                            ? scope->deadline_ns
+                            : nearer(scope->deadline_ns, scope->parent->nearest_ns);
+    scope->shield_depth = shield ? scope->depth : outer ? outer->shield_depth : 0;
+}
+
+/* The innermost scope of self is as it is to be now. */
+static void apply(struct rdl_fiber *self)
+{
+    self->nearest_ns = self->scope->nearest_ns;
+    /* Read by cancellers while the wait is armed or parked: see sched/wait.c. */
+    rdl_atomic_store_relaxed(&self->stack->wait.shield_depth, self->scope->shield_depth);
+}
+
 void rdl_scope_enter(struct rdl_fiber *self, struct rdl_scope *scope, struct rdl_scope *parent,
                      int64_t deadline_ns, uint32_t flags)
 {
     bool root = self->scope == NULL;
-    bool shield = flags & RADDLE_SHIELD;
 
     assert(root || parent);
     scope->parent = parent;
     scope->fiber = self;
     scope->deadline_ns = deadline_ns;
-    scope->nearest_ns = shield || !parent ? deadline_ns : nearer(deadline_ns, parent->nearest_ns);
     scope->depth = root ? 1 : parent->depth + 1;
-    scope->shield_depth = shield ? scope->depth : root ? 0 : parent->shield_depth;
     scope->flags = flags;
+    derive(scope, root ? NULL : parent);
     rdl_atomic_init(&scope->state, RDL_SCOPE_OPEN);
     rdl_atomic_init(&scope->reason, NULL);
     rdl_atomic_init(&scope->claimed, 0);
 
     self->scope = scope;
-    self->nearest_ns = scope->nearest_ns;
-    /* Read by cancellers while the wait is armed or parked: see sched/wait.c. */
-    rdl_atomic_store_relaxed(&self->stack->wait.shield_depth, scope->shield_depth);
+    apply(self);
+}
+
+/* The scope of self at this depth. */
+static struct rdl_scope *at_depth(const struct rdl_fiber *self, uint32_t depth)
+{
+    struct rdl_scope *scope = self->scope;
+
+    while (scope->depth > depth)
+        scope = scope->parent;
+    return scope;
+}
+
+void rdl_scope_revise(struct rdl_fiber *self, struct rdl_scope *scope, int64_t deadline_ns,
+                      uint32_t flags)
+{
+    scope->deadline_ns = deadline_ns;
+    scope->flags = flags;
+    for (uint32_t depth = scope->depth; depth <= self->scope->depth; depth++) {
+        struct rdl_scope *s = at_depth(self, depth);
+        derive(s, s->parent);
+    }
+    apply(self);
+    /* What a shield held off until now has to be seen. By an exchange: see rdl_scope_leave(). */
+    (void)rdl_atomic_exchange_relaxed(&self->stack->wait.poked, 1u);
 }
 
 void rdl_scope_leave(struct rdl_fiber *self, struct rdl_scope *scope)
@@ -61,8 +101,7 @@ void rdl_scope_leave(struct rdl_fiber *self, struct rdl_scope *scope)
 
     scope->fiber = NULL;
     self->scope = outer;
-    self->nearest_ns = outer->nearest_ns;
-    rdl_atomic_store_relaxed(&self->stack->wait.shield_depth, outer->shield_depth);
+    apply(self);
     /* What a shield held off has to be seen now. By an exchange, as wherever poked becomes 1: a plain
      * store would hide a canceller's 1 from the look that has to acquire it (sched/wait.c). */
     if (scope->flags & RADDLE_SHIELD)

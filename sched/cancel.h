@@ -22,6 +22,13 @@ enum rdl_scope_state {
     RDL_SCOPE_EXPIRED, /* its deadline passed first */
 };
 
+/* Of flags, beside RADDLE_SHIELD and RADDLE_QUIET. */
+enum {
+    RDL_SCOPE_GROUP = 1 << 8,   /* a group's */
+    RDL_SCOPE_CLEANUP = 1 << 9, /* its deadline bounds those of clean-ups inside */
+    RDL_SCOPE_CAUGHT = 1 << 10, /* set when it is left: a cancellation ended there */
+};
+
 struct rdl_scope {
     struct rdl_scope *parent;   /* the enclosing one, which outlives this; NULL: the outermost */
     struct rdl_fiber *fiber;    /* whose it is; NULL after it was left */
@@ -29,7 +36,7 @@ struct rdl_scope {
     int64_t nearest_ns;         /* the nearest of it and those around it, up to a shield */
     uint32_t depth;             /* in its task: 1 is the root */
     uint32_t shield_depth;      /* of the nearest shield in its task, itself included; 0: none */
-    uint32_t flags;             /* RADDLE_SHIELD, RADDLE_QUIET */
+    uint32_t flags;             /* RADDLE_SHIELD, RADDLE_QUIET, and those above */
     rdl_atomic(uint32_t) state; /* enum rdl_scope_state: set once by any thread; see unmark */
     rdl_atomic(const char *) reason;
     rdl_atomic(uint32_t) claimed; /* somebody has come first, and says why */
@@ -38,6 +45,10 @@ struct rdl_scope {
 /* The task that runs: enters scope inside its innermost one, or inside parent as its root. */
 void rdl_scope_enter(struct rdl_fiber *self, struct rdl_scope *scope, struct rdl_scope *parent,
                      int64_t deadline_ns, uint32_t flags);
+
+/* The task that runs: another deadline and other flags for a scope of its own in which no group is open. */
+void rdl_scope_revise(struct rdl_fiber *self, struct rdl_scope *scope, int64_t deadline_ns,
+                      uint32_t flags);
 
 /* The task that runs: leaves its innermost scope. */
 void rdl_scope_leave(struct rdl_fiber *self, struct rdl_scope *scope);

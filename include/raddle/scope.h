@@ -11,7 +11,19 @@
  *     raddle_scope_enter(&limit, raddle_in(RADDLE_S(3)), 0);
  *     rc = raddle_scope_leave(&limit, fetch(url));       // -ETIMEDOUT after three seconds
  *
+ * or, of one expression,
+ *
+ *     RADDLE_WITHIN(RADDLE_S(3), rc, fetch(url));
+ *
  * A deadline costs nothing unless the task has to wait.
+ *
+ * A cancelled task that has something to say to a peer before it goes needs time in which it isn't cancelled:
+ *
+ *     rc = talk(s);
+ *     {
+ *         RADDLE_CLEANUP(RADDLE_S(2));        // until the end of the block
+ *         farewell(s);                        // two seconds for it, whatever happened
+ *     }
  */
 #ifndef RADDLE_SCOPE_H
 #define RADDLE_SCOPE_H
@@ -73,6 +85,90 @@ RADDLE_API void raddle_scope_enter(struct raddle_scope *scope, raddle_time deadl
  * Since     0.1
  */
 RADDLE_API RADDLE_NODISCARD int raddle_scope_leave(struct raddle_scope *scope, int rc);
+
+/**
+ * Whether leaving it turned -ECANCELED into 0 or -ETIMEDOUT: the cancellation was this scope's, and ended here.
+ *
+ * Context   The task that entered it, after it has left it; false before.
+ * Since     0.1
+ */
+RADDLE_API bool raddle_scope_caught(const struct raddle_scope *scope);
+
+/**
+ * Moves the deadline of scope, for what comes: the task isn't waiting now. A point in the past cancels it at the
+ * next cancellation point.
+ *
+ * deadline  0 or RADDLE_NEVER: none
+ * Returns   0, or, with the deadline as it was,
+ *           -EBUSY   scope is cancelled or past its deadline, or a group is open in it, whose tasks may be
+ *                    waiting
+ *           -EINVAL  the current task is not in scope
+ *           -EPERM   outside a task
+ * Context   Inside the task that entered it.
+ * Cancel    No cancellation point.
+ * Since     0.1
+ */
+RADDLE_API int raddle_scope_deadline(struct raddle_scope *scope, raddle_time deadline);
+
+/**
+ * Makes the innermost scope of the current task a shielded one, or a plain one again. What the shield has held
+ * off is seen when it goes.
+ *
+ * Returns   0, or, with the scope as it was,
+ *           -EBUSY   it is a group's, whose tasks may be waiting
+ *           -EINVAL  it isn't the innermost scope of the current task
+ *           -EPERM   outside a task
+ * Context   Inside the task that entered it.
+ * Cancel    No cancellation point.
+ * Since     0.1
+ */
+RADDLE_API int raddle_scope_shield(struct raddle_scope *scope, bool on);
+
+/**
+ * What raddle_auto(scope) calls when the block is left: leaves scope, if it is still entered.
+ *
+ * Context   Inside the task that entered it, as its innermost scope.
+ * Cancel    No cancellation point.
+ * Since     0.1
+ */
+RADDLE_API void raddle_scope_autoclose(struct raddle_scope *scope);
+
+/**
+ * Enters a scope for clean-up: shielded, quiet, with a deadline of raddle_cleanup_deadline(ns).
+ *
+ * Context   Inside a task; the process is stopped otherwise.
+ * Lifetime  As raddle_scope_enter().
+ * Cancel    No cancellation point.
+ * Since     0.1
+ */
+RADDLE_API void raddle_cleanup_enter(struct raddle_scope *scope, int64_t ns);
+
+/**
+ * The point until which a clean-up that begins now and may take ns goes on: not beyond that of a clean-up which it is
+ * a part of, in the same task or in one whose groups lead to it. So clean-ups within clean-ups add up to no more
+ * than the outermost allows.
+ *
+ * Context   Any.
+ * Cancel    No cancellation point.
+ * Since     0.1
+ */
+RADDLE_API raddle_time raddle_cleanup_deadline(int64_t ns);
+
+/** The rest of the block is clean-up that may take so long: see raddle_cleanup_enter(). */
+#define RADDLE_CLEANUP(ns)          RADDLE_CLEANUP_AT(ns, __LINE__)
+#define RADDLE_CLEANUP_AT(ns, line) RADDLE_CLEANUP_NAMED(ns, line)
+#define RADDLE_CLEANUP_NAMED(ns, line)                                                             \
+    __attribute__((cleanup(raddle_scope_autoclose))) struct raddle_scope raddle_cleanup_##line = { \
+        {0}};                                                                                      \
+    raddle_cleanup_enter(&raddle_cleanup_##line, (ns))
+
+/** Sets rc to what expression comes to within so many nanoseconds, -ETIMEDOUT if it was cancelled then. */
+#define RADDLE_WITHIN(ns, rc, expression)                                                          \
+    do {                                                                                           \
+        struct raddle_scope raddle_within_;                                                        \
+        raddle_scope_enter(&raddle_within_, raddle_in(ns), 0);                                     \
+        (rc) = raddle_scope_leave(&raddle_within_, (expression));                                  \
+    } while (0)
 
 /**
  * Cancels all that runs inside scope, tasks of groups in it included. Once cancelled it stays so.
