@@ -25,6 +25,7 @@
 #include <raddle/fork.h>
 #include <raddle/future.h>
 #include <raddle/generator.h>
+#include <raddle/gather.h>
 #include <raddle/group.h>
 #include <raddle/io.h>
 #include <raddle/local.h>

@@ -139,28 +139,6 @@ static int try_case(const struct raddle_case *c)
     }
 }
 
-/* In line for the end of a task. False: it has ended. */
-static bool join_task(struct raddle_task *handle, struct rdl_place *place, struct rdl_ticket ticket)
-{
-    bool runs;
-
-    rdl_lock_acquire(&handle->lock);
-    runs = handle->task != NULL;
-    if (runs) {
-        place->ticket = ticket;
-        rdl_line_join(&handle->joiners, place);
-    }
-    rdl_lock_release(&handle->lock);
-    return runs;
-}
-
-static void leave_task(struct raddle_task *handle, struct rdl_place *place)
-{
-    rdl_lock_acquire(&handle->lock);
-    rdl_line_leave(&handle->joiners, place);
-    rdl_lock_release(&handle->lock);
-}
-
 /* In line for it, or false: it need not wait. */
 static bool join_case(struct selection *s, struct raddle_case *c)
 {
@@ -170,7 +148,7 @@ static bool join_case(struct selection *s, struct raddle_case *c)
     if (c->op == RADDLE_ON_TIME && c->when < s->nearest_ns)
         s->nearest_ns = c->when;
     if (c->op == RADDLE_ON_FD)
-        return join_task(watch_of(c)->task, &exchange->turn.place, s->ticket);
+        return rdl_task_join_line(watch_of(c)->task, &exchange->turn.place, s->ticket);
     if (!c->object)
         return true;
     if (is_chan(c)) {
@@ -179,7 +157,8 @@ static bool join_case(struct selection *s, struct raddle_case *c)
     }
     if (c->op == RADDLE_ON_FUTURE)
         return rdl_future_join_choice(c->object, &exchange->turn, s->ticket, &s->choice);
-    return c->op != RADDLE_ON_TASK || join_task(c->object, &exchange->turn.place, s->ticket);
+    return c->op != RADDLE_ON_TASK ||
+           rdl_task_join_line(c->object, &exchange->turn.place, s->ticket);
 }
 
 static void leave_case(struct raddle_case *c)
@@ -187,7 +166,7 @@ static void leave_case(struct raddle_case *c)
     struct rdl_exchange *exchange = exchange_of(c);
 
     if (c->op == RADDLE_ON_FD)
-        leave_task(watch_of(c)->task, &exchange->turn.place);
+        rdl_task_leave_line(watch_of(c)->task, &exchange->turn.place);
     if (!c->object)
         return;
     if (is_chan(c))
@@ -195,7 +174,7 @@ static void leave_case(struct raddle_case *c)
     else if (c->op == RADDLE_ON_FUTURE)
         rdl_future_leave(c->object, &exchange->turn);
     else if (c->op == RADDLE_ON_TASK)
-        leave_task(c->object, &exchange->turn.place);
+        rdl_task_leave_line(c->object, &exchange->turn.place);
 }
 
 /* Step 1. The index, or -EAGAIN. */

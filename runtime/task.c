@@ -288,15 +288,38 @@ int raddle_spawn_at(struct raddle_group *group, raddle_task **out, raddle_task_f
 
 /* Watching. */
 
-/* Is task the caller, or does it wait, in some group of its own, for the caller to end? */
-static bool would_deadlock(const struct raddle_task *handle, const struct rdl_task *self)
+bool rdl_task_would_deadlock(const struct raddle_task *handle)
 {
+    const struct rdl_task *self = rdl_task_self();
+
     while (self) {
         if (rdl_atomic_load_relaxed(&self->handle) == handle)
             return true;
         self = self->group->owner;
     }
     return false;
+}
+
+bool rdl_task_join_line(struct raddle_task *handle, struct rdl_place *place,
+                        struct rdl_ticket ticket)
+{
+    bool runs;
+
+    rdl_lock_acquire(&handle->lock);
+    runs = handle->task != NULL;
+    if (runs) {
+        place->ticket = ticket;
+        rdl_line_join(&handle->joiners, place);
+    }
+    rdl_lock_release(&handle->lock);
+    return runs;
+}
+
+void rdl_task_leave_line(struct raddle_task *handle, struct rdl_place *place)
+{
+    rdl_lock_acquire(&handle->lock);
+    rdl_line_leave(&handle->joiners, place);
+    rdl_lock_release(&handle->lock);
 }
 
 int raddle_join(raddle_task *handle, struct raddle_outcome *outcome)
@@ -309,7 +332,7 @@ int raddle_join(raddle_task *handle, struct raddle_outcome *outcome)
         return -EINVAL;
     if (!self)
         return -EPERM;
-    if (would_deadlock(handle, self))
+    if (rdl_task_would_deadlock(handle))
         return -EDEADLK;
     rc = rdl_cancel_check(&self->fiber);
     if (rc < 0)

@@ -143,6 +143,14 @@ int rdl_task_spawn_user(struct raddle_group *group, raddle_task **out, raddle_ta
                         void *arg, const struct raddle_spawn_options *options,
                         const struct raddle_spawn_site *site, struct rdl_starting *starting);
 
+/* Is it the caller, or does it wait, in some group of its own, for the caller to end? */
+bool rdl_task_would_deadlock(const struct raddle_task *handle);
+
+/* In line for the end of a task; false: it has ended. And out of it, if it still is in line. */
+bool rdl_task_join_line(struct raddle_task *handle, struct rdl_place *place,
+                        struct rdl_ticket ticket);
+void rdl_task_leave_line(struct raddle_task *handle, struct rdl_place *place);
+
 /* Groups that belong to a loop or a run rather than to a task. */
 void rdl_group_init_root(struct rdl_group *group);
 

@@ -548,8 +548,29 @@ Conform(groups, a_spawner_that_gives_up_leaves_its_place_to_the_next)
     return 0;
 }
 
-/* The argument of the next that has ended; -1: none is left; else what went wrong. */
-static int next_of(struct raddle_group *g, const struct child *first)
+/* A child that goes on until it is told. */
+struct gated {
+    struct raddle_event gate;
+    raddle_task *task;
+    int rc;
+};
+
+static int gated(void *arg)
+{
+    struct gated *g = arg;
+    int rc = raddle_event_wait(&g->gate);
+
+    return rc < 0 ? rc : g->rc;
+}
+
+static void let_end(struct gated *g)
+{
+    raddle_event_set(&g->gate);
+    EXPECT_EQ(raddle_join(g->task, NULL), 0);
+}
+
+/* The number of the next that has ended; -1: none is left; else what went wrong. */
+static int next_of(struct raddle_group *g, const struct gated *first)
 {
     struct raddle_outcome outcome;
     raddle_task *task = NULL;
@@ -557,7 +578,8 @@ static int next_of(struct raddle_group *g, const struct child *first)
 
     if (rc <= 0)
         return rc == 0 ? -1 : rc;
-    number = (int)((struct child *)raddle_task_arg(task) - first);
+    number = (int)((struct gated *)raddle_task_arg(task) - first);
+    EXPECT(task == first[number].task);
     EXPECT_EQ(raddle_outcome_of(task, &outcome), 0);
     EXPECT_EQ(outcome.rc, first[number].rc);
     raddle_task_unref(task);
@@ -567,28 +589,35 @@ static int next_of(struct raddle_group *g, const struct child *first)
 /* I10 K5 TC64 */
 Conform(groups, the_next_that_ended_comes_in_the_order_of_ends_and_a_cancelled_wait_takes_none)
 {
-    static const int order[5] = {2, 0, 4, 1, 3};
-    struct child c[5];
+    struct gated c[5];
     struct raddle_scope limit;
     struct raddle_group g;
 
     memset(c, 0, sizeof(c));
-    for (int i = 0; i < 5; i++)
-        c[order[i]] =
-            (struct child){.sleep_ns = (i + 1) * 4 * (int64_t)LONG, .rc = i == 3 ? -EIO : i};
     OPEN(&g, .mode = RADDLE_COLLECT, .as_completed = true);
-    for (int i = 0; i < 5; i++)
-        SPAWN(&g, NULL, child, &c[i]);
+    for (int i = 0; i < 5; i++) {
+        c[i].rc = i == 1 ? -EIO : i;
+        SPAWN(&g, &c[i].task, gated, &c[i]);
+    }
+    let_end(&c[2]);
+    let_end(&c[0]);
     EXPECT_EQ(next_of(&g, c), 2);
     EXPECT_EQ(next_of(&g, c), 0);
     raddle_scope_enter(&limit, raddle_in(SHORT), 0);
     EXPECT_EQ(raddle_scope_leave(&limit, next_of(&g, c)), -ETIMEDOUT);
+    let_end(&c[4]);
+    raddle_scope_enter(&limit, raddle_in(0), 0);
+    EXPECT_EQ(raddle_scope_leave(&limit, next_of(&g, c)), -ETIMEDOUT);
+    raddle_event_set(&c[1].gate);
     EXPECT_EQ(next_of(&g, c), 4);
     EXPECT_EQ(next_of(&g, c), 1);
+    raddle_event_set(&c[3].gate);
     EXPECT_EQ(next_of(&g, c), 3);
     EXPECT_EQ(next_of(&g, c), -1);
     EXPECT_EQ(next_of(&g, c), -1);
     EXPECT_EQ(raddle_group_close(&g, 0), -EIO);
+    for (int i = 0; i < 5; i++)
+        raddle_task_unref(c[i].task);
     return 0;
 }
 

@@ -138,6 +138,83 @@ static int scenario_group(void)
     return run(groups_fail, NULL, 1);
 }
 
+/* --- many at once --- */
+
+/* More than raddle_wait() has room for in its frame. */
+static int waits_for_any(void *arg)
+{
+    enum { MANY = 20 };
+    struct raddle_task *tasks[MANY] = {NULL}, *next;
+    struct raddle_group_options options = {.as_completed = true, .max_live = MANY};
+    struct raddle_group g;
+    int rc = raddle_group_open(&g, &options), n, told = 0;
+
+    (void)arg;
+    if (rc < 0)
+        return rc;
+    for (unsigned i = 0; i < MANY && rc == 0; i++)
+        rc = raddle_spawn(&g, &tasks[i], yields, NULL, NULL);
+    if (rc == 0) {
+        rc = raddle_wait(tasks, MANY, RADDLE_ANY, NULL);
+        rc = rc > 0 ? 0 : rc < 0 ? rc : FAULT_WRONG;
+    }
+    while (rc == 0 && (n = raddle_group_next(&g, &next)) != 0) {
+        rc = n < 0 ? n : 0;
+        if (rc == 0)
+            raddle_task_unref(next);
+        told++;
+    }
+    if (rc == 0 && told != MANY)
+        rc = FAULT_WRONG;
+    for (unsigned i = 0; i < MANY; i++)
+        raddle_task_unref(tasks[i]);
+    return raddle_group_close(&g, rc);
+}
+
+static int says_it_is_up(void *arg)
+{
+    int rc = raddle_started(arg);
+
+    return rc < 0 ? rc : yields(NULL);
+}
+
+static int calls_many(void *arg)
+{
+    struct raddle_call calls[CHILDREN] = {{.fn = NULL}};
+    struct raddle_group_options limited = {.max_live = 2};
+    struct raddle_group g;
+    size_t winner = CHILDREN;
+    void *ready = NULL;
+    int rc;
+
+    for (unsigned i = 0; i < CHILDREN; i++)
+        calls[i].fn = i % 2 ? yields : nothing;
+    rc = raddle_gather(calls, CHILDREN, &limited);
+    for (unsigned i = 0; i < CHILDREN && rc == 0; i++)
+        if (calls[i].outcome.kind != RADDLE_OK)
+            rc = FAULT_WRONG;
+    if (rc == 0)
+        rc = raddle_race(calls, CHILDREN, RADDLE_MS(1), &winner);
+    if (rc == 0 && winner >= CHILDREN)
+        rc = FAULT_WRONG;
+    if (rc == 0)
+        rc = waits_for_any(arg);
+    if (rc < 0)
+        return rc;
+    rc = raddle_group_open(&g, NULL);
+    if (rc < 0)
+        return rc;
+    rc = raddle_spawn_started(&g, NULL, says_it_is_up, &winner, NULL, &ready);
+    if (rc == 0 && ready != &winner)
+        rc = FAULT_WRONG;
+    return raddle_group_close(&g, rc);
+}
+
+static int scenario_many(void)
+{
+    return run(calls_many, NULL, 1);
+}
+
 /* --- timers and deadlines --- */
 
 static int sleeps_a_little(void *arg)
@@ -323,10 +400,17 @@ static int scenario_move(void)
 }
 
 const struct fault_scenario fault_core_scenarios[] = {
-    {"spawn", scenario_spawn, false},   {"team", scenario_team, false},
-    {"cancel", scenario_cancel, false}, {"group", scenario_group, false},
-    {"timers", scenario_timers, false}, {"executor", scenario_executor, false},
-    {"stacks", scenario_stacks, false}, {"mprotect", scenario_mprotect, false},
-    {"large", scenario_large, false},   {"trim", scenario_trim, true},
-    {"move", scenario_move, false},     {NULL, NULL, false},
+    {"spawn", scenario_spawn, false},
+    {"team", scenario_team, false},
+    {"cancel", scenario_cancel, false},
+    {"group", scenario_group, false},
+    {"timers", scenario_timers, false},
+    {"executor", scenario_executor, false},
+    {"stacks", scenario_stacks, false},
+    {"mprotect", scenario_mprotect, false},
+    {"large", scenario_large, false},
+    {"trim", scenario_trim, true},
+    {"move", scenario_move, false},
+    {"many", scenario_many, false},
+    {NULL, NULL, false},
 };
