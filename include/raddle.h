@@ -37,6 +37,7 @@
 #include <raddle/scope.h>
 #include <raddle/select.h>
 #include <raddle/server.h>
+#include <raddle/strand.h>
 #include <raddle/stream.h>
 #include <raddle/sync.h>
 #include <raddle/task.h>

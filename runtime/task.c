@@ -18,6 +18,7 @@
 #include "runtime/waiter.h"
 #include "sched/loop.h"
 #include "sched/planted.h"
+#include "sched/strand.h"
 #include "sched/sys.h"
 
 struct rdl_task *rdl_task_self(void)
@@ -165,6 +166,18 @@ static void name_task(struct rdl_task *task, const struct raddle_spawn_options *
     task->name = task->name_copy;
 }
 
+/* The strand of a task that the caller spawns. */
+static struct rdl_strand *strand_of(const struct raddle_spawn_options *options)
+{
+    struct rdl_fiber *self = rdl_fiber_self();
+
+    if (options->strand == RADDLE_NO_STRAND)
+        return NULL;
+    if (options->strand)
+        return (struct rdl_strand *)(void *)options->strand;
+    return self ? self->strand : NULL;
+}
+
 /* With its place in the group. */
 static int start_task(const struct rdl_spawn *spawn, raddle_task **out)
 {
@@ -195,6 +208,7 @@ static int start_task(const struct rdl_spawn *spawn, raddle_task **out)
     name_task(task, options, spawn->site);
     fiber->home = there;
     fiber->quiet = spawn->quiet;
+    fiber->strand = rdl_strand_ref(strand_of(options));
     rdl_atomic_store_relaxed(&fiber->mobility,
                              (uint8_t)(options->loop       ? RADDLE_PINNED
                                        : options->mobility ? options->mobility

@@ -28,6 +28,7 @@
 #include "sched/annotate.h"
 #include "sched/loop.h"
 #include "sched/planted.h"
+#include "sched/strand.h"
 
 static_assert(offsetof(struct rdl_stack, wait) == 0, "a wait is found by its record");
 static_assert(offsetof(struct rdl_fiber, run) == 0, "a runnable is found by its fiber");
@@ -90,6 +91,7 @@ void rdl_fiber_discard(struct rdl_stack_cache *cache, struct rdl_fiber *fiber)
 {
     struct rdl_stack *stack = fiber->stack;
 
+    rdl_strand_unref(fiber->strand);
     rdl_coroutine_fini(&fiber->co);
     rdl_atomic_store_release(&stack->owner, NULL);
     rdl_stack_put(cache, stack);
@@ -233,7 +235,8 @@ void rdl_fiber_yield(struct rdl_fiber *self)
 {
     struct rdl_loop *loop = rdl_loop_current();
 
-    if (!rdl_loop_busy(loop) && !rdl_loop_slice_over(loop, 1) && !rdl_loop_moves(loop, self))
+    if (!rdl_loop_busy(loop) && !rdl_loop_slice_over(loop, 1) && !rdl_loop_moves(loop, self) &&
+        !(self->strand && rdl_strand_wanted(self->strand)))
         return;
     int *stale;
     int saved = errno_save(loop, &stale);

@@ -31,6 +31,7 @@
 
 struct rdl_loop;
 struct rdl_op;
+struct rdl_strand;
 
 struct rdl_fiber {
     struct rdl_runnable run; /* first: a runnable without a call is a fiber */
@@ -42,6 +43,7 @@ struct rdl_fiber {
     struct rdl_op *op;  /* handed to home's driver and not reaped */
     struct rdl_timer timer;
     void (*main)(struct rdl_fiber *self);
+    struct rdl_strand *strand; /* NULL: none; never changes once it was queued */
 
     rdl_atomic(uint8_t) mobility; /* enum raddle_mobility, never the default; dumps read it */
     bool started;                 /* its first instruction has run */

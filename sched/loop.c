@@ -17,6 +17,9 @@
  * and oldest first by thieves, which gives them the largest share. Every EVERY_FRESH-th pick takes
  * the oldest, so that none starves, and every EVERY_INJECTED-th looks into the injector.
  *
+ * Strands. A fiber of one is queued only with the strand's turn, which it asks for where it becomes runnable, and
+ * which whoever lands after it passes on (sched/strand.h).
+ *
  * Sleeping and waking is sched/idle.c's protocol. The recheck before the driver waits is in
  * sleep_on().
  */
@@ -29,6 +32,7 @@
 #include <string.h>
 
 #include "sched/planted.h"
+#include "sched/strand.h"
 #include "sched/sys.h"
 
 enum {
@@ -269,10 +273,39 @@ void rdl_loop_enqueue(struct rdl_loop *loop, struct rdl_runnable *r)
         team_call(loop->team);
 }
 
+/* Of a fiber that is runnable, and the caller's: may it be queued? Otherwise its strand has it. */
+static bool has_turn(struct rdl_fiber *fiber)
+{
+    return __builtin_expect(!fiber->strand, 1) || rdl_strand_enter(fiber);
+}
+
+/* After a fiber of strand has left its stack: the next in turn goes where it belongs. */
+static void pass_turn(struct rdl_loop *loop, struct rdl_strand *strand)
+{
+    struct rdl_fiber *next = rdl_strand_pass(strand);
+    bool mine;
+
+    if (!next)
+        return;
+    mine = next->home == loop ||
+           (loop->team && next->home->team == loop->team &&
+            (rdl_fiber_is(next, RADDLE_MIGRATABLE) ||
+             (!next->started && !rdl_fiber_is(next, RADDLE_PINNED))));
+    if (mine) {
+        rdl_loop_enqueue(loop, &next->run);
+        return;
+    }
+    next->sent = true;
+    /* A loop closes its inbox only when no fiber is left on it. */
+    (void)rdl_loop_post(next->home, &next->run);
+}
+
 void rdl_loop_woken(struct rdl_loop *loop, struct rdl_fiber *fiber)
 {
     struct rdl_runnable *before = loop->lifo;
 
+    if (!has_turn(fiber))
+        return;
     /* Woken by a fiber that will soon park, most likely to answer it: it runs next, while the data
      * is warm. Completions and timers wake in the order of their events. */
     if (loop->team && fiber->started && rdl_atomic_load_relaxed(&loop->current) &&
@@ -287,6 +320,8 @@ void rdl_loop_woken(struct rdl_loop *loop, struct rdl_fiber *fiber)
 
 void rdl_team_woken(struct rdl_team *team, struct rdl_fiber *fiber)
 {
+    if (!has_turn(fiber))
+        return;
     begin_post(&team->posting);
     if (!__builtin_expect(team->moves, 0) || !send_on(team, NULL, fiber)) {
         rdl_inject_push(&team->inject, &fiber->run);
@@ -312,6 +347,8 @@ void rdl_loop_start(struct rdl_loop *loop, struct rdl_fiber *fiber)
     bool quiet;
 
     count_start(loop);
+    if (!has_turn(fiber))
+        return;
     if (!loop->team || rdl_fiber_is(fiber, RADDLE_PINNED)) {
         push_local(loop, &fiber->run);
         return;
@@ -500,6 +537,8 @@ static void drain_inbox(struct rdl_loop *loop)
             count_start(loop);
         else if (fiber->moving)
             count_tasks(loop, 1);
+        if (fiber->moving)
+            fiber->home = loop; /* also for its strand, which may keep it for a while */
         fiber->moving = false;
         rdl_fiber_finish(loop, fiber);
     }
@@ -650,11 +689,13 @@ static inline void enter(struct rdl_loop *loop, struct rdl_fiber *fiber)
 void rdl_loop_land(struct rdl_loop *loop)
 {
     struct rdl_fiber *prev = loop->leaving;
+    struct rdl_strand *strand;
     struct rdl_stack *stack;
 
     if (!prev)
         return;
     loop->leaving = NULL;
+    strand = prev->strand;
     switch (loop->leaving_how) {
     case RDL_LEAVE_PARK:
         /* Once it is parked, the fiber may be gone. */
@@ -662,7 +703,8 @@ void rdl_loop_land(struct rdl_loop *loop)
             rdl_fiber_finish(loop, prev);
         break;
     case RDL_LEAVE_YIELD:
-        rdl_loop_enqueue(loop, &prev->run);
+        if (has_turn(prev))
+            rdl_loop_enqueue(loop, &prev->run);
         break;
     case RDL_LEAVE_MOVE:
         count_tasks(loop, -1);
@@ -670,7 +712,8 @@ void rdl_loop_land(struct rdl_loop *loop)
         if (!rdl_loop_post(loop->move_to, &prev->run)) {
             count_tasks(loop, 1);
             prev->moving = false;
-            rdl_loop_enqueue(loop, &prev->run);
+            if (has_turn(prev))
+                rdl_loop_enqueue(loop, &prev->run);
         }
         break;
     case RDL_LEAVE_EXIT:
@@ -680,6 +723,11 @@ void rdl_loop_land(struct rdl_loop *loop)
         rdl_atomic_store_release(&stack->owner, NULL);
         rdl_stack_put(&loop->stacks, stack);
         break;
+    }
+    if (__builtin_expect(strand != NULL, 0)) {
+        pass_turn(loop, strand);
+        if (loop->leaving_how == RDL_LEAVE_EXIT)
+            rdl_strand_unref(strand);
     }
 }
 
@@ -692,7 +740,7 @@ rdl_loop_leave(struct rdl_loop *loop, struct rdl_fiber *self, enum rdl_leaving h
 
     loop->leaving = self;
     loop->leaving_how = how;
-    if (how == RDL_LEAVE_YIELD && is_local(loop, self)) {
+    if (how == RDL_LEAVE_YIELD && !self->strand && is_local(loop, self)) {
         /* Queued while it still stands on its stack: this thread alone could run it, and has left by then. */
         push_local(loop, &self->run);
         loop->leaving = NULL;

@@ -33,6 +33,12 @@ struct raddle_ctx;
 /** A loop: see raddle/loop.h. */
 typedef struct raddle_loop raddle_loop;
 
+/** Tasks that never run in parallel: see raddle/strand.h. */
+typedef struct raddle_strand raddle_strand;
+
+/** In none, whatever its spawner is in. */
+#define RADDLE_NO_STRAND ((raddle_strand *)(uintptr_t)1)
+
 /** What a task runs. Its result: 0 or more is success, negative is a failure of its group. */
 typedef int raddle_task_fn(void *arg);
 
@@ -54,10 +60,11 @@ struct raddle_spawn_options {
     /** Usable stack, rounded up to 16 KiB, 64 KiB, 256 KiB, 1 MiB, ..., 64 MiB; 0: 64 KiB. */
     size_t stack_bytes;
     enum raddle_mobility mobility;
-    raddle_loop *loop;    /**< Pins it to that loop of the team; NULL: none in particular. */
+    raddle_loop *loop; /**< Pins it to that loop of the team; NULL: none in particular. */
     /** Runs in it, and shares it with whoever else does; NULL: a copy of the spawner's (raddle/context.h). */
     struct raddle_ctx *context;
-    uint64_t reserved[4]; /**< Zero. */
+    raddle_strand *strand; /**< NULL: that of the spawner, if it is in one; or RADDLE_NO_STRAND. */
+    uint64_t reserved[4];  /**< Zero. */
 };
 
 /** In which way a task ended: it succeeded, failed, or was cancelled. */

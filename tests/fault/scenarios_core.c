@@ -210,6 +210,32 @@ static int calls_many(void *arg)
     return raddle_group_close(&g, rc);
 }
 
+static int take_turns(void *arg)
+{
+    struct raddle_spawn_options options = {.strand = NULL};
+    struct raddle_group g;
+    raddle_strand *strand;
+    int rc = raddle_strand_create(&strand);
+
+    (void)arg;
+    if (rc < 0)
+        return rc;
+    options.strand = strand;
+    rc = raddle_group_open(&g, NULL);
+    if (rc == 0) {
+        for (unsigned i = 0; i < CHILDREN && rc == 0; i++)
+            rc = raddle_spawn(&g, NULL, yields, NULL, &options);
+        rc = raddle_group_close(&g, rc);
+    }
+    raddle_strand_unref(strand);
+    return rc;
+}
+
+static int scenario_strand(void)
+{
+    return run(take_turns, NULL, 2);
+}
+
 static int scenario_many(void)
 {
     return run(calls_many, NULL, 1);
@@ -400,17 +426,11 @@ static int scenario_move(void)
 }
 
 const struct fault_scenario fault_core_scenarios[] = {
-    {"spawn", scenario_spawn, false},
-    {"team", scenario_team, false},
-    {"cancel", scenario_cancel, false},
-    {"group", scenario_group, false},
-    {"timers", scenario_timers, false},
-    {"executor", scenario_executor, false},
-    {"stacks", scenario_stacks, false},
-    {"mprotect", scenario_mprotect, false},
-    {"large", scenario_large, false},
-    {"trim", scenario_trim, true},
-    {"move", scenario_move, false},
-    {"many", scenario_many, false},
-    {NULL, NULL, false},
+    {"spawn", scenario_spawn, false},   {"team", scenario_team, false},
+    {"cancel", scenario_cancel, false}, {"group", scenario_group, false},
+    {"timers", scenario_timers, false}, {"executor", scenario_executor, false},
+    {"stacks", scenario_stacks, false}, {"mprotect", scenario_mprotect, false},
+    {"large", scenario_large, false},   {"trim", scenario_trim, true},
+    {"move", scenario_move, false},     {"many", scenario_many, false},
+    {"strand", scenario_strand, false}, {NULL, NULL, false},
 };
