@@ -38,16 +38,6 @@
 extern "C" {
 #endif
 
-/**
- * Declares a variable whose autoclose function is called when its block is left, by return or break, too:
- * raddle_auto(scope), raddle_auto(group). A net, not a substitute for leaving and closing, which tell how it went:
- * what the block returns was computed before. Zero the variable: the block may be left before it is used.
- * Not called by longjmp() and exit().
- */
-#ifndef raddle_auto
-#define raddle_auto(what) __attribute__((cleanup(raddle_##what##_autoclose)))
-#endif
-
 /** In the caller's frame; must not move while it is entered. The contents are the library's. */
 struct raddle_scope {
     uintptr_t raddle_private[12];
