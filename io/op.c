@@ -222,6 +222,7 @@ static int settle(struct rdl_op *op)
 
 ssize_t rdl_op_try(struct rdl_op *op)
 {
+    struct rdl_loop *loop = rdl_loop_current();
     int rc = rdl_fd_find(op->fd, &op->entry);
 
     op->ticket.wait = NULL;
@@ -230,7 +231,12 @@ ssize_t rdl_op_try(struct rdl_op *op)
     if (!rdl_fd_enter(op->entry, op))
         return -EBADF;
     rc = settle(op);
-    op->result = rc < 0 ? rc : rdl_op_perform(op);
+    if (rc < 0)
+        op->result = rc;
+    else if (loop && loop->driver->ops->attempt)
+        op->result = loop->driver->ops->attempt(loop->driver, op);
+    else
+        op->result = rdl_op_perform(op);
     (void)rdl_fd_leave(op->entry, op);
     return op->result == RDL_OP_WAIT ? -EAGAIN : op->result;
 }

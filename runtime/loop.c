@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "runtime/dump.h"
+#include "runtime/replay.h"
 #include "sched/sys.h"
 
 static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -252,6 +253,7 @@ int raddle_loop_run_until_complete(raddle_loop *loop, raddle_task_fn *fn, void *
         return rc;
     rc = rdl_raddle_loop_main(loop, fn, arg, &site, NULL, NULL);
     rdl_raddle_loop_leave(loop);
+    rdl_replay_result(loop->base.driver, rc);
     return rc;
 }
 

@@ -12,7 +12,9 @@
 #include <unistd.h>
 
 #include "io/driver.h"
+#include "io/sim.h"
 #include "runtime/loop.h"
+#include "runtime/replay.h"
 #include "runtime/report.h"
 #include "sched/sys.h"
 
@@ -44,6 +46,35 @@ static int uring_error(void)
     return rdl_uring_probe(&facts);
 }
 
+/* A world whose seed nobody has said gets that which was drawn when the first one did. */
+static uint64_t drawn_seed(void)
+{
+    static rdl_atomic(uint64_t) drawn;
+    uint64_t seed = rdl_atomic_load_relaxed(&drawn), none = 0;
+
+    if (seed)
+        return seed;
+    seed = (uint64_t)rdl_sys_real_now() % 1000000007 + 1;
+    if (!rdl_atomic_cas_relaxed(&drawn, &none, seed))
+        return none;
+    rdl_report("the simulation's seed was drawn: RADDLE_POLICY=sim:seed=%llu has the same again",
+               (unsigned long long)seed);
+    return seed;
+}
+
+static int make_sim(const char *name, struct rdl_driver **out)
+{
+    struct rdl_sim_options options;
+    int rc = rdl_sim_parse(name, &options);
+
+    if (rc < 0)
+        return rc;
+    if (!options.seeded)
+        options.seed = drawn_seed();
+    rdl_sim_on_standstill(rdl_replay_standstill);
+    return rdl_sim_create(&options, out);
+}
+
 static int make_driver(const char *name, struct rdl_driver **out)
 {
     if (!name)
@@ -52,6 +83,8 @@ static int make_driver(const char *name, struct rdl_driver **out)
         return rdl_uring_create(out);
     if (strcmp(name, "epoll") == 0)
         return rdl_epoll_create(out);
+    if (rdl_sim_is_name(name))
+        return make_sim(name, out);
     return -EINVAL;
 }
 
@@ -69,9 +102,9 @@ static const char *wanted_driver(void)
             rdl_report("RADDLE_POLICY=uring: %s; using epoll", raddle_strerror(uring_error()));
         return "epoll";
     }
-    if (strcmp(name, "uring") != 0 && strcmp(name, "epoll") != 0 &&
+    if (strcmp(name, "uring") != 0 && strcmp(name, "epoll") != 0 && !rdl_sim_is_name(name) &&
         !rdl_atomic_exchange_relaxed(&told, true))
-        rdl_report("RADDLE_POLICY=%s: there is uring and epoll", name);
+        rdl_report("RADDLE_POLICY=%s: there is uring, epoll and sim:seed=N", name);
     return name;
 }
 

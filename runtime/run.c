@@ -17,9 +17,11 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "io/sim.h"
 #include "runtime/cpus.h"
 #include "runtime/loop.h"
 #include "runtime/monitor.h"
+#include "runtime/replay.h"
 #include "runtime/report.h"
 #include "sched/sys.h"
 
@@ -39,6 +41,7 @@ struct run {
     struct rdl_sleeper **sleepers;
     struct loop_thread *threads; /* of loops 1 and up */
     unsigned started;            /* threads */
+    bool simulated;              /* the loops share a thread */
     pthread_mutex_t lock;
     pthread_cond_t changed;
     unsigned reported; /* threads that know whether they can run their loop. Under lock */
@@ -60,6 +63,18 @@ static void report_start(struct run *run, int rc)
     pthread_mutex_unlock(&run->lock);
 }
 
+/* In the thread of a loop that it has entered. */
+static void run_loop(void *arg)
+{
+    struct raddle_loop *loop = arg;
+    int rc = rdl_loop_run(&loop->base);
+
+    if (rc == 0)
+        rc = rdl_raddle_loop_drain(loop);
+    rdl_raddle_loop_leave(loop);
+    rdl_check(rc == 0, "a loop's driver failed while tasks were running");
+}
+
 static void *loop_thread(void *arg)
 {
     struct loop_thread *self = arg;
@@ -75,14 +90,28 @@ static void *loop_thread(void *arg)
     pthread_setname_np(pthread_self(), name);
     rc = rdl_raddle_loop_enter(loop);
     report_start(self->run, rc);
-    if (rc < 0)
-        return NULL;
-    rc = rdl_loop_run(&loop->base);
     if (rc == 0)
-        rc = rdl_raddle_loop_drain(loop);
-    rdl_raddle_loop_leave(loop);
-    rdl_check(rc == 0, "a loop's driver failed while tasks were running");
+        run_loop(loop);
     return NULL;
+}
+
+/* Loops of a simulated world take turns on the thread of the first. */
+static int start_simulated(struct run *run)
+{
+    int rc = 0;
+
+    for (unsigned i = 1; i < run->team.count && rc == 0; i++) {
+        struct raddle_loop *loop = run->loops[i];
+        rc = rdl_raddle_loop_enter(loop);
+        if (rc < 0)
+            break;
+        rc = rdl_sim_thread_create(run->loops[0]->base.driver, loop->base.driver, run_loop, loop);
+        if (rc == 0)
+            run->started = i;
+        else
+            rdl_raddle_loop_leave(loop);
+    }
+    return rc;
 }
 
 /* Starts the other loops' threads, and waits until all of them can run, or one can't. */
@@ -106,11 +135,19 @@ static int start_threads(struct run *run)
     return rc;
 }
 
-/* A loop that the policy made becomes number i of the team. It is listed already, and may be looked at. */
-static void adopt(struct run *run, unsigned i, const struct raddle_run_options *options)
+/*
+ * A loop that the policy made becomes number i of the team. It is listed already, and may be looked at. Real
+ * and simulated loops can't be mixed.
+ */
+static int adopt(struct run *run, unsigned i, const struct raddle_run_options *options)
 {
     struct raddle_loop *loop = run->loops[i];
 
+    if (rdl_sim_is(loop->base.driver) != run->simulated && i)
+        return -EINVAL;
+    run->simulated = rdl_sim_is(loop->base.driver);
+    if (run->simulated && i)
+        rdl_sim_join_world(loop->base.driver, run->loops[0]->base.driver);
     rdl_raddle_loops_lock();
     loop->base.index = i;
     loop->base.random += i;
@@ -121,19 +158,22 @@ static void adopt(struct run *run, unsigned i, const struct raddle_run_options *
     rdl_raddle_loops_unlock();
     run->team.loops[i] = &loop->base;
     run->sleepers[i] = &loop->base.sleeper;
+    return 0;
 }
 
 static int make_loops(struct run *run, const struct raddle_run_options *options)
 {
     const struct raddle_policy *policy = options->policy ? options->policy : raddle_get_policy();
-    struct raddle_loop_options loop_options = {.mobility = options->mobility};
+    struct raddle_loop_options loop_options = {.driver = options->driver,
+                                               .mobility = options->mobility};
     unsigned count = run->team.count;
 
     for (unsigned i = 0; i < count; i++) {
         int rc = rdl_policy_new_loop(policy, &loop_options, &run->loops[i]);
+        if (rc == 0)
+            rc = adopt(run, i, options);
         if (rc < 0)
             return rc;
-        adopt(run, i, options);
     }
     /* One loop has nobody to steal from it, and asyncio's order. */
     for (unsigned i = 0; i < count && count > 1; i++)
@@ -169,8 +209,12 @@ static void stop_threads(struct run *run)
 {
     for (unsigned i = 1; i <= run->started; i++)
         rdl_loop_stop(&run->loops[i]->base);
-    for (unsigned i = 1; i <= run->started; i++)
-        pthread_join(run->threads[i].thread, NULL);
+    for (unsigned i = 1; i <= run->started; i++) {
+        if (run->simulated)
+            rdl_sim_thread_join(run->loops[0]->base.driver, run->loops[i]->base.driver);
+        else
+            pthread_join(run->threads[i].thread, NULL);
+    }
 }
 
 /* A write to a pipe or socket that nobody reads is -EPIPE, as for Python's programs, and not the end. */
@@ -199,15 +243,20 @@ static int run_team(struct run *run, const struct raddle_run_options *options)
 
     if (rc < 0)
         return rc;
-    rc = rdl_monitor_start(&monitor, &run->monitor);
+    rdl_replay_begin(run->loops[0]->base.driver);
+    /* A thread that does something by itself would be another's run each time. */
+    if (!run->simulated)
+        rc = rdl_monitor_start(&monitor, &run->monitor);
     if (rc == 0)
-        rc = start_threads(run);
+        rc = run->simulated ? start_simulated(run) : start_threads(run);
     if (rc == 0)
         rc = rdl_raddle_loop_main(run->loops[0], run_main, run, &site, started, run);
     rdl_monitor_stop(run->monitor);
     stop_threads(run);
     (void)rdl_raddle_loop_drain(run->loops[0]);
     rdl_raddle_loop_leave(run->loops[0]);
+    rdl_replay_end(run->loops[0]->base.driver);
+    rdl_replay_result(run->loops[0]->base.driver, rc);
     return rc;
 }
 
@@ -239,7 +288,7 @@ static int debug_flags(void)
 
 static int check_options(const struct raddle_run_options *options)
 {
-    for (unsigned i = 0; i < 4; i++)
+    for (unsigned i = 0; i < 3; i++)
         if (options->reserved[i])
             return -EINVAL;
     if (options->loops > MAX_LOOPS || (unsigned)options->mobility > RADDLE_PINNED ||

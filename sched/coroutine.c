@@ -143,6 +143,14 @@ void rdl_coroutine_init_thread(struct rdl_coroutine *co)
 #endif
 }
 
+void rdl_coroutine_init_inside(struct rdl_coroutine *co, const struct rdl_coroutine *around)
+{
+    *co = (struct rdl_coroutine){.low = around->low, .top = around->top};
+#if RDL_TSAN
+    co->fiber = __tsan_get_current_fiber();
+#endif
+}
+
 void rdl_coroutine_fini_thread(struct rdl_coroutine *co)
 {
     /* The thread's stack and fibre belong to the thread. */

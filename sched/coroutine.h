@@ -46,6 +46,10 @@ void rdl_coroutine_fini(struct rdl_coroutine *co);
 void rdl_coroutine_init_thread(struct rdl_coroutine *co);
 void rdl_coroutine_fini_thread(struct rdl_coroutine *co);
 
+/* The stack of the running coroutine around, as something to switch from and back to while that one stands
+ * still: for what believes that it has a thread. Ends with rdl_coroutine_fini_thread(). */
+void rdl_coroutine_init_inside(struct rdl_coroutine *co, const struct rdl_coroutine *around);
+
 /* Suspends from, which is the caller, and resumes to. Returns when somebody switches to from. */
 void rdl_coroutine_switch(struct rdl_coroutine *from, struct rdl_coroutine *to);
 

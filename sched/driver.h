@@ -1,7 +1,7 @@
 /*
  * sched/driver.h - the contract between a loop and how it waits for the world.
  *
- * io/uring.c and io/epoll.c implement it. Unless it says "any thread", a function is called by the
+ * io/uring.c, io/epoll.c and io/sim.c implement it. Unless it says "any thread", a function is called by the
  * thread that runs the loop, and may be called on a task's stack: it must not suspend.
  *
  * An operation (io/op.h) that a driver has accepted belongs to it until the driver calls
@@ -13,10 +13,21 @@
 
 #include <stdbool.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 struct rdl_loop;
 struct rdl_driver;
 struct rdl_op;
+
+/* A call that a driver with a clock of its own makes later. In the memory of whoever asks for it, zeroed but
+ * for call. */
+struct rdl_chore {
+    void (*call)(struct rdl_chore *chore);
+    bool pending; /* handed over, and not called yet */
+    uint32_t rank;
+    int64_t at_ns;
+    struct rdl_chore *next, *prev;
+};
 
 struct rdl_driver_ops {
     const char *name;
@@ -48,6 +59,23 @@ struct rdl_driver_ops {
     /* After fork, in the child: frees what the child may free without touching what it shares with
      * the parent (a ring, an epoll instance). */
     void (*abandon)(struct rdl_driver *driver);
+
+    /*
+     * What follows is of drivers that simulate the world, and NULL in those that wait for the real one.
+     */
+
+    /* Any thread, before start, and the loop's after it: the driver's clock. */
+    int64_t (*now)(struct rdl_driver *driver);
+
+    /* Instead of rdl_op_perform(), for who doesn't want to wait. */
+    ssize_t (*attempt)(struct rdl_driver *driver, struct rdl_op *op);
+
+    /* In place of a thread: has the chore called in a later poll, on the stack of a loop, when as much time has
+     * passed as the driver thinks that a piece of work takes. One that is pending stays as it is. */
+    void (*later)(struct rdl_driver *driver, struct rdl_chore *chore);
+
+    /* The chore won't be called. */
+    void (*forget)(struct rdl_driver *driver, struct rdl_chore *chore);
 };
 
 /* The head of every driver. */

@@ -46,8 +46,8 @@ enum {
     CROWD = 16, /* fewer fibers than this are in the cache still */
 };
 
-/* The only thread-local of the library. Set at the entry of rdl_loop_run(), and for no other
- * reason. used: a linker that compiles the whole program must know that assembly names it. */
+/* The only thread-local of the library. Set at the entry of rdl_loop_run(), and by a driver that has several
+ * loops share a thread. used: a linker that compiles the whole program must know that assembly names it. */
 #if defined(__x86_64__) && defined(__LP64__)
 _Thread_local struct rdl_loop *rdl_loop_here __attribute__((tls_model("initial-exec"), used));
 #else
@@ -63,7 +63,7 @@ __attribute__((noinline)) struct rdl_loop *rdl_loop_current(void)
 #endif
 
 /* errno's address belongs to the thread, as the loop does. */
-static __attribute__((noinline)) void set_current_loop(struct rdl_loop *loop)
+__attribute__((noinline)) void rdl_loop_set_current(struct rdl_loop *loop)
 {
     rdl_loop_here = loop;
     if (loop)
@@ -73,7 +73,7 @@ static __attribute__((noinline)) void set_current_loop(struct rdl_loop *loop)
 
 void rdl_loop_forget(void)
 {
-    set_current_loop(NULL);
+    rdl_loop_set_current(NULL);
 }
 
 void rdl_loop_init(struct rdl_loop *loop, struct rdl_driver *driver, struct rdl_team *team,
@@ -85,7 +85,7 @@ void rdl_loop_init(struct rdl_loop *loop, struct rdl_driver *driver, struct rdl_
     loop->random = 0x9E3779B97F4A7C15u * (index + 1);
     loop->driver = driver;
     driver->loop = loop;
-    loop->now_ns = rdl_sys_now();
+    loop->now_ns = driver->ops->now ? driver->ops->now(driver) : rdl_sys_now();
     loop->polled_ns = loop->now_ns;
     loop->slice = loop->slice_length = RDL_SLICE;
     loop->looked_ns = loop->now_ns;
@@ -791,8 +791,11 @@ int rdl_loop_run(struct rdl_loop *loop)
 {
     struct rdl_runnable *r;
 
-    set_current_loop(loop);
-    rdl_coroutine_init_thread(&loop->co);
+    rdl_loop_set_current(loop);
+    if (loop->inside)
+        rdl_coroutine_init_inside(&loop->co, loop->inside);
+    else
+        rdl_coroutine_init_thread(&loop->co);
     loop->stop = false;
     loop->stopping = false;
     loop->error = 0;
@@ -825,6 +828,6 @@ int rdl_loop_run(struct rdl_loop *loop)
             run(loop, r);
     }
     rdl_coroutine_fini_thread(&loop->co);
-    set_current_loop(NULL);
+    rdl_loop_set_current(NULL);
     return loop->error;
 }

@@ -55,6 +55,7 @@ struct rdl_loop {
     /* Of the switch. */
     struct rdl_coroutine co; /* the thread's own stack */
     int *errno_at; /* the thread's, while the loop runs: no address to be kept by a compiler */
+    const struct rdl_coroutine *inside; /* which stands in for the thread that runs the loop; NULL: one does */
     rdl_atomic(
         struct rdl_fiber *) current; /* shared for reading: the monitor asks whether it changes */
     struct rdl_fiber *leaving;
@@ -161,6 +162,9 @@ static inline bool rdl_loop_moves(const struct rdl_loop *loop, const struct rdl_
 
 /* In the child of a fork: this thread runs no loop, whatever stack it stands on. */
 void rdl_loop_forget(void);
+
+/* For who has several loops share a thread, when it goes from one's stack to another's. */
+void rdl_loop_set_current(struct rdl_loop *loop);
 
 /* The clock now, which is also how the loop saw it last. Loop's thread. */
 int64_t rdl_loop_look(struct rdl_loop *loop);

@@ -19,6 +19,11 @@
  * pleases. If that one sleeps nothing is gained, its wake dominates; and with 64 empty jobs at a
  * time, spinning after each batch made 100 ns of CPU per job into 850. Hence off by default, and
  * the one-job rule.
+ *
+ * Simulated. Where the loop that submits has a driver with a clock of its own, a worker is not a thread but a
+ * chore of that driver (step()): it takes a job and runs it, and when it is called again, the job has ended.
+ * The protocol is the same, only that who would sleep isn't called, and who would be woken is. All of such
+ * a pool's workers belong to one thread. Whether a pool is simulated is decided by the first job.
  */
 #define _GNU_SOURCE
 #include "sched/pool.h"
@@ -36,6 +41,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "sched/loop.h"
 #include "sched/sys.h"
 
 enum {
@@ -56,7 +62,15 @@ struct worker {
     unsigned credit; /* the worker's own: how often it may spin */
     unsigned taken;  /* the worker's own: jobs since it last waited */
     bool used;       /* under threads: a thread has this record */
+
+    /* Of one that is simulated. */
+    struct rdl_chore chore;
+    struct rdl_driver *driver; /* whose chore it is while that is pending */
+    struct rdl_job *job;       /* has been run, and has yet to end */
 };
+
+/* What a pool's workers are. */
+enum kind { UNDECIDED, THREADS, SIMULATED };
 
 struct rdl_pool {
     struct rdl_handoff handoff;
@@ -71,7 +85,9 @@ struct rdl_pool {
     bool has_zombie;
     pthread_t zombie;
     unsigned max_threads;
-    struct worker workers[]; /* max_threads of them */
+    rdl_atomic(uint32_t) kind; /* enum kind */
+    pthread_t owner;           /* SIMULATED: the thread to which its workers belong */
+    struct worker workers[];   /* max_threads of them */
 };
 
 /* Sleeps while *word is value, at most for timeout_ns. May return early. */
@@ -93,12 +109,46 @@ static __attribute__((noinline)) void futex_wake(rdl_atomic(uint32_t) * word)
 }
 
 static void *work(void *arg);
+static void step(struct rdl_chore *chore);
+
+/* The driver of the calling thread's loop if it simulates, or NULL. */
+static struct rdl_driver *simulator(void)
+{
+    struct rdl_loop *loop = rdl_loop_current();
+
+    return loop && loop->driver->ops->later ? loop->driver : NULL;
+}
+
+static struct worker *worker_of(struct rdl_chore *chore)
+{
+    return (struct worker *)(void *)((char *)chore - offsetof(struct worker, chore));
+}
+
+/* Has a simulated worker called, on a loop of its thread. */
+static void call_later(struct worker *worker)
+{
+    if (worker->chore.pending)
+        return;
+    worker->driver = simulator();
+    if (worker->driver)
+        worker->driver->ops->later(worker->driver, &worker->chore);
+}
+
+static int start_worker(struct worker *worker)
+{
+    pthread_t thread;
+
+    if (rdl_atomic_load_relaxed(&worker->pool->kind) != SIMULATED)
+        return rdl_sys_thread_create(&thread, 0, work, worker);
+    worker->chore = (struct rdl_chore){.call = step};
+    call_later(worker);
+    return 0;
+}
 
 /* Creates a thread if one is wanted; see rdl_handoff_begin_grow(). */
 static int grow(struct rdl_pool *pool, bool first, struct rdl_handoff_duty *duty)
 {
     struct worker *worker = NULL;
-    pthread_t thread;
     int rc = 0;
 
     pthread_mutex_lock(&pool->threads);
@@ -107,7 +157,7 @@ static int grow(struct rdl_pool *pool, bool first, struct rdl_handoff_duty *duty
             worker = pool->workers[i].used ? NULL : &pool->workers[i];
         /* There is a record, but while the pool closes: then a worker has left and not come here
          * yet. */
-        rc = worker ? rdl_sys_thread_create(&thread, 0, work, worker) : -EAGAIN;
+        rc = worker ? start_worker(worker) : -EAGAIN;
         if (rc == 0) {
             worker->used = true;
             worker->credit = worker->taken = 0;
@@ -127,7 +177,11 @@ static void perform(struct rdl_pool *pool, struct rdl_handoff_duty *duty)
      * find a sleeper to wake. */
     if (duty->grow)
         (void)grow(pool, false, duty);
-    if (duty->wake)
+    if (!duty->wake)
+        return;
+    if (rdl_atomic_load_relaxed(&pool->kind) == SIMULATED)
+        call_later((struct worker *)((uintptr_t)duty->wake - offsetof(struct worker, base.signal)));
+    else
         futex_wake(duty->wake);
 }
 
@@ -234,6 +288,71 @@ static void *work(void *arg)
     }
 }
 
+/* A simulated worker's turn. */
+static void step(struct rdl_chore *chore)
+{
+    struct worker *worker = worker_of(chore);
+    struct rdl_pool *pool = worker->pool;
+    struct rdl_job *job = worker->job;
+    struct rdl_handoff_duty duty;
+
+    worker->job = NULL;
+    if (job)
+        job->done(job);
+    switch (rdl_handoff_take(&pool->handoff, &worker->base, &job, &duty)) {
+    case RDL_HANDOFF_RUN:
+        perform(pool, &duty);
+        job->run(job);
+        worker->job = job;
+        call_later(worker);
+        break;
+    case RDL_HANDOFF_WAIT:
+        if (!rdl_handoff_sleep(&worker->base))
+            call_later(worker);
+        break;
+    case RDL_HANDOFF_LEAVE:
+        worker->used = false;
+        pool->alive--;
+        break;
+    }
+}
+
+/* The end of a simulated pool, all jobs of which have to be done: now. */
+static void finish_simulated(struct rdl_pool *pool)
+{
+    while (pool->alive)
+        for (unsigned i = 0; i < pool->max_threads; i++) {
+            struct worker *worker = &pool->workers[i];
+
+            if (!worker->used)
+                continue;
+            if (worker->chore.pending)
+                worker->driver->ops->forget(worker->driver, &worker->chore);
+            step(&worker->chore);
+        }
+}
+
+/* 0; -ENOTSUP: the pool's workers are of the other kind, or of another thread. */
+static int decide(struct rdl_pool *pool)
+{
+    uint32_t wanted = simulator() ? SIMULATED : THREADS;
+    uint32_t kind = rdl_atomic_load_acquire(&pool->kind);
+
+    if (kind == UNDECIDED) {
+        pthread_mutex_lock(&pool->threads);
+        kind = rdl_atomic_load_relaxed(&pool->kind);
+        if (kind == UNDECIDED) {
+            kind = wanted;
+            pool->owner = pthread_self();
+            rdl_atomic_store_release(&pool->kind, kind);
+        }
+        pthread_mutex_unlock(&pool->threads);
+    }
+    if (kind != wanted || (kind == SIMULATED && !pthread_equal(pool->owner, pthread_self())))
+        return -ENOTSUP;
+    return 0;
+}
+
 static unsigned allowed_cpus(void)
 {
     cpu_set_t set;
@@ -282,9 +401,11 @@ int rdl_pool_create(const struct rdl_pool_options *options, struct rdl_pool **ou
 int rdl_pool_submit(struct rdl_pool *pool, struct rdl_job *job)
 {
     struct rdl_handoff_duty duty;
-    int rc;
+    int rc = decide(pool);
 
     assert(job->run && job->done);
+    if (rc < 0)
+        return rc;
     while ((rc = rdl_handoff_submit(&pool->handoff, job, &duty)) == -ESRCH) {
         rc = grow(pool, true, &duty);
         if (rc < 0)
@@ -313,6 +434,8 @@ void rdl_pool_close(struct rdl_pool *pool)
     if (!pool)
         return;
     rdl_pool_shutdown(pool);
+    if (rdl_atomic_load_relaxed(&pool->kind) == SIMULATED)
+        finish_simulated(pool);
     pthread_mutex_lock(&pool->threads);
     while (pool->alive)
         pthread_cond_wait(&pool->gone, &pool->threads);

@@ -36,6 +36,8 @@ int rdl_pool_create(const struct rdl_pool_options *options, struct rdl_pool **ou
  *
  * Returns 0, or
  *     -EAGAIN           the queue is full
+ *     -ENOTSUP          the calling thread's loop is simulated and the pool's threads are not, or the other way
+ *                       round, or another thread simulates them
  *     RADDLE_ESHUTDOWN  the pool is closed
  *     another           there is no thread and none can be created: the reason, often -EAGAIN too
  * If there is at least one thread, a job that would have liked another is queued all the same.

@@ -79,8 +79,19 @@ int rdl_sys_thread_id(void);
 void rdl_sys_futex_wait(const void *word, uint32_t value);
 void rdl_sys_futex_wake(const void *word);
 
-/* CLOCK_MONOTONIC in nanoseconds. */
+/* CLOCK_MONOTONIC in nanoseconds, or what the calling thread has in its place. */
 int64_t rdl_sys_now(void);
+
+/* Asked first by every reading: true, with the time of a simulated world in *now_ns, or false. Set for good
+ * by the first such world. */
+typedef bool rdl_sys_clock_fn(int64_t *now_ns);
+void rdl_sys_set_clock(rdl_sys_clock_fn *clock);
+
+/* CLOCK_MONOTONIC, whatever is simulated. No hook. */
+int64_t rdl_sys_real_now(void);
+
+/* How many threads the process has; 0: there is no telling. No hook. */
+unsigned rdl_sys_threads(void);
 
 /* Descriptors. Everything that makes one makes it CLOEXEC and non-blocking. */
 int rdl_sys_close(int fd); /* the descriptor is gone whatever it returns */

@@ -76,6 +76,7 @@ RADDLE_API void raddle_executor_destroy(raddle_executor *executor);
  * result    NULL, or receives what fn returned
  * Returns   0 with *result written, or, with fn not called and *result untouched,
  *           -ECANCELED        a scope around the caller is cancelled or past its deadline
+ *           -ENOTSUP          the loop is simulated and the executor's threads are real, or the other way round
  *           -EAGAIN           the queue is full (RADDLE_FULL_REJECT), or no thread can be made and
  *                             there is none; then also another reason of pthread_create(3)
  *           -ENOMEM           no memory for the default executor

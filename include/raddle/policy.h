@@ -3,8 +3,8 @@
  *
  * A policy is a table of functions with a base to call, as a subclass of asyncio's
  * DefaultEventLoopPolicy is: copy the default's table, put your own functions in, call the base's
- * from them. RADDLE_POLICY in the environment picks the driver of the built-in base: "uring" or
- * "epoll"; any other name makes new loops fail with -EINVAL. Without it, and where uring is asked
+ * from them. RADDLE_POLICY in the environment picks the driver of the built-in base: "uring",
+ * "epoll" or "sim:seed=42" (raddle/sim.h); any other name makes new loops fail with -EINVAL. Without it, and where uring is asked
  * for in vain, it is uring where the kernel allows it and epoll elsewhere.
  *
  *     static int logged_new_loop(const struct raddle_policy *policy,
@@ -34,7 +34,8 @@ extern "C" {
 
 /** What a loop is made with. Zero is the default for every member. */
 struct raddle_loop_options {
-    /** "uring", "epoll", which then must be had; NULL: what the policy and the kernel allow. */
+    /** "uring", "epoll", which then must be had, or "sim:seed=42" (raddle/sim.h); NULL: what the policy and the
+     *  kernel allow. */
     const char *driver;
     enum raddle_mobility mobility; /**< Of tasks that don't say. */
     uint64_t reserved[4];          /**< Zero. */

@@ -41,7 +41,9 @@ struct raddle_run_options {
     int64_t slow_ns;
     /** Of the default executor, looked at when it is first used; NULL: its defaults. */
     const struct raddle_executor_options *executor;
-    uint64_t reserved[4]; /**< Zero. */
+    /** "uring", "epoll", "sim:seed=42" (raddle/sim.h); NULL: what the policy and the kernel allow. */
+    const char *driver;
+    uint64_t reserved[3]; /**< Zero. */
 };
 
 /**
@@ -56,7 +58,8 @@ struct raddle_run_options {
  *
  * Returns   what main_fn returned, or, with main_fn not called,
  *           -EBUSY            inside a loop
- *           -EINVAL           main_fn is NULL, a bad option, or RADDLE_POLICY or RADDLE_DEBUG has a bad word
+ *           -EINVAL           main_fn is NULL, a bad option, RADDLE_POLICY or RADDLE_DEBUG has a bad word, or some
+ *                             of the loops that the policy made are simulated and some are not
  *           -EAGAIN           a thread can't be made
  *           -ENOMEM, -EMFILE  and what else the policy's new_loop or a driver's start says
  * Context   Outside a loop, in any thread.

@@ -12,6 +12,7 @@
 
 #include "runtime/dump.h"
 #include "runtime/loop.h"
+#include "runtime/replay.h"
 #include "runtime/report.h"
 #include "runtime/task.h"
 #include "tests/model/host.h"
@@ -59,6 +60,12 @@ const char *raddle_strerror(int error)
 {
     (void)error;
     return "";
+}
+
+void rdl_replay_result(const struct rdl_driver *driver, int result)
+{
+    (void)driver;
+    (void)result;
 }
 
 int rdl_dump_install(void)

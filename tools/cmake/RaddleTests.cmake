@@ -3,6 +3,7 @@
 #   raddle_test(NAME SOURCE...)        Criterion. Not in thread-sanitizer builds, where Criterion aborts.
 #   raddle_io_test(NAME SOURCE...)     Criterion, run once per driver and number of loops, with tasks that
 #                                      move at every suspension, and with io_uring denied.
+#   raddle_test_simulated(NAME...)     Those programs of raddle_io_test() once more, as simulated runs.
 #   raddle_race(NAME [PER_DRIVER] SOURCE...)
 #                                      A plain program, in every build: exit 0, 1, or 77 for "not here".
 #                                      PER_DRIVER runs it as raddle_io_test() does.
@@ -85,6 +86,23 @@ function(raddle_test_per_driver name seconds)
     raddle_test_entry(${entry} ${seconds} 2 ${ARGN} denied)
     set_property(TEST ${entry} APPEND PROPERTY ENVIRONMENT "RADDLE_TEST_LOOPS=4")
     set_property(TEST ${entry} PROPERTY ENVIRONMENT_MODIFICATION "RADDLE_POLICY=unset:")
+  endforeach()
+endfunction()
+
+# The same in a simulated world. Of those programs that can live in one: without signals to the process, foreign
+# descriptors, threads whose time counts, and jobs that wait for tasks.
+function(raddle_test_simulated)
+  if(NOT RADDLE_CRITERION)
+    return()
+  endif()
+  foreach(name IN LISTS ARGN)
+    foreach(loops IN ITEMS 1 4)
+      set(entry ${name}.sim.${loops})
+      add_test(NAME ${entry} COMMAND ${name})
+      raddle_test_entry(${entry} 120 1 io sim)
+      set_property(TEST ${entry} APPEND PROPERTY ENVIRONMENT
+        "RADDLE_POLICY=sim:seed=1;RADDLE_TEST_LOOPS=${loops}")
+    endforeach()
   endforeach()
 endfunction()
 
