@@ -188,11 +188,13 @@ static void renew(struct rdl_fd *entry, enum rdl_fd_kind kind, bool nonblocking)
     rdl_atomic_store_relaxed(&entry->more, false);
     rdl_atomic_store_relaxed(&entry->nonblocking, nonblocking);
     rdl_atomic_store_relaxed(&entry->kind, (uint8_t)kind);
+    rdl_atomic_store_relaxed(&entry->own, false);
     rdl_atomic_store_relaxed(&entry->home, NULL);
 }
 
 void rdl_fd_born(int fd, enum rdl_fd_kind kind)
 {
+    struct rdl_fd_backing *stale = NULL;
     struct rdl_fd *entry;
 
     if (rdl_fd_find(fd, &entry) < 0)
@@ -200,12 +202,65 @@ void rdl_fd_born(int fd, enum rdl_fd_kind kind)
     rdl_lock_acquire(&entry->lock);
     if (rdl_atomic_load_relaxed(&entry->kind) != RDL_FD_UNKNOWN) {
         entry->watches = NULL; /* of a file that is gone */
+        stale = entry->backing;
+        entry->backing = NULL;
         renew(entry, kind, true);
     } else {
         rdl_atomic_store_relaxed(&entry->kind, (uint8_t)kind);
         rdl_atomic_store_relaxed(&entry->nonblocking, true);
     }
+    rdl_atomic_store_relaxed(&entry->own, true);
     rdl_lock_release(&entry->lock);
+    if (stale)
+        stale->closed(stale, -1);
+}
+
+void rdl_fd_born_backed(struct rdl_fd *entry, struct rdl_fd_backing *backing)
+{
+    struct rdl_fd_backing *stale;
+
+    rdl_lock_acquire(&entry->lock);
+    stale = entry->backing;
+    if (rdl_atomic_load_relaxed(&entry->kind) != RDL_FD_UNKNOWN) {
+        entry->watches = NULL;
+        renew(entry, RDL_FD_UNKNOWN, true);
+    }
+    rdl_atomic_store_relaxed(&entry->own, true);
+    entry->backing = backing;
+    rdl_lock_release(&entry->lock);
+    if (stale)
+        stale->closed(stale, -1);
+}
+
+int rdl_fd_shutdown(int fd, int how)
+{
+    struct rdl_fd *entry;
+    int rc = rdl_fd_find(fd, &entry);
+
+    if (rc == 0 && entry->backing)
+        return entry->backing->shutdown(entry->backing, how);
+    return rdl_sys_shutdown(fd, how);
+}
+
+struct each {
+    void (*fn)(int fd, struct rdl_fd *entry, void *arg);
+    void *arg;
+};
+
+static void each_own(uint32_t index, void *element, void *arg)
+{
+    const struct each *each = arg;
+    struct rdl_fd *entry = element;
+
+    if (rdl_atomic_load_relaxed(&entry->own) && !entry->backing)
+        each->fn((int)index, entry, each->arg);
+}
+
+void rdl_fd_each_own(void (*fn)(int fd, struct rdl_fd *entry, void *arg), void *arg)
+{
+    struct each each = {fn, arg};
+
+    rdl_table_each(&table, each_own, &each);
 }
 
 void rdl_fd_watch(struct rdl_fd *entry, struct rdl_fd_watch *watch)
@@ -375,10 +430,14 @@ int rdl_fd_close_begin(int fd, struct rdl_fd **out)
 int rdl_fd_close_end(int fd, struct rdl_fd *entry)
 {
     struct rdl_fiber *self = rdl_fiber_self();
+    struct rdl_fd_backing *backing = entry->backing;
     int rc;
 
     unregister(entry, fd);
+    if (__builtin_expect(backing != NULL, 0))
+        backing->closed(backing, fd);
     rdl_lock_acquire(&entry->lock);
+    entry->backing = NULL;
     renew(entry, RDL_FD_UNKNOWN, false);
     entry->closing = false;
     rdl_lock_release(&entry->lock);
@@ -414,6 +473,7 @@ static void forget(uint32_t index, void *element, void *arg)
     entry->closer.wait = NULL;
     entry->closing = false;
     entry->generation++;
+    entry->backing = NULL;
     rdl_atomic_store_relaxed(&entry->home, NULL);
 }
 

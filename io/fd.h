@@ -40,6 +40,14 @@ struct rdl_fd_watch {
     uint32_t generation; /* of the entry, when it was linked */
 };
 
+/* What stands behind a descriptor in the kernel's place: a simulated socket. The kernel's own keeps the number,
+ * the address and the options. */
+struct rdl_fd_backing {
+    int (*shutdown)(struct rdl_fd_backing *backing, int how);
+    /* The last call: fd is about to be closed, or was closed behind our back. */
+    void (*closed)(struct rdl_fd_backing *backing, int fd);
+};
+
 struct rdl_fd {
     struct rdl_lock lock;
     /* Changes only when no operation is in flight, under the lock: stable for whoever has
@@ -56,7 +64,11 @@ struct rdl_fd {
     rdl_atomic(bool) more;                /* ring: the last completion said that more is waiting */
     rdl_atomic(bool) nonblocking;         /* known to be */
     rdl_atomic(uint8_t) kind;             /* enum rdl_fd_kind */
+    rdl_atomic(bool) own;                 /* made by this library, which knows it from its birth */
     rdl_atomic(struct rdl_driver *) home; /* which waited for it last */
+
+    /* NULL: the kernel. Set by a simulated world, whose thread is the only one that uses such a descriptor. */
+    struct rdl_fd_backing *backing;
 };
 
 /* The entry of a descriptor. 0; -EBADF: no such descriptor; -ENOMEM. */
@@ -82,6 +94,15 @@ int rdl_fd_unblock(struct rdl_fd *entry, int fd);
 /* The kernel has just given us this number: forgets what is left of a predecessor that was closed
  * behind our back. The descriptor is non-blocking. */
 void rdl_fd_born(int fd, enum rdl_fd_kind kind);
+
+/* The same, and backing stands behind it from now on. What it is is not known yet. */
+void rdl_fd_born_backed(struct rdl_fd *entry, struct rdl_fd_backing *backing);
+
+/* shutdown(2). The caller keeps the descriptor from being closed. */
+int rdl_fd_shutdown(int fd, int how);
+
+/* Calls fn for each descriptor that is our own and not backed. */
+void rdl_fd_each_own(void (*fn)(int fd, struct rdl_fd *entry, void *arg), void *arg);
 
 /* An epoll driver, with an operation entered: links its registration, to be taken back at close. */
 void rdl_fd_watch(struct rdl_fd *entry, struct rdl_fd_watch *watch);

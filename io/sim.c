@@ -361,6 +361,7 @@ static void sim_destroy(struct rdl_driver *driver)
     struct rdl_sim_world *world = sim->world;
 
     /* With the last loop goes what would have made the world go on: it is brought to its end. */
+    world->cut = false;
     while (!sim->next && world->loops == sim && world->first) {
         world->now_ns = world->first->at_ns > world->now_ns ? world->first->at_ns : world->now_ns;
         (void)rdl_sim_work(world);

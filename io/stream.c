@@ -111,7 +111,7 @@ int raddle_shutdown_write(raddle_stream *stream)
 
     if (rc < 0)
         return rc;
-    rc = rdl_sys_shutdown(stream->fd, SHUT_WR);
+    rc = rdl_fd_shutdown(stream->fd, SHUT_WR);
     if (rc == 0)
         stream->broken = true;
     return (int)leave(stream, &stream->writing, rc);

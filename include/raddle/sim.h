@@ -27,14 +27,26 @@
  * process aborts. Other threads might still change something: while the process has any, the run waits for five
  * seconds of real time, and for as long as raddle_sim_hold() says.
  *
- * Descriptors. Standard input, output and error are the real ones, and the world waits for them. An operation on
- * any other gets -ENOTSUP.
+ * Network. Stream sockets of this library's (raddle_fd_socket(), raddle_serve(), raddle_connect(), accepted ones), TCP
+ * and Unix, are simulated: what is sent arrives after a drawn time, connections overtake each other, reads and
+ * writes are short. bind(2), listen(2) and options are the kernel's, and so is the port; nobody outside is
+ * ever connected to, and getpeername(2) knows nobody. Standard input, output and error are the real ones,
+ * and the world waits for them. An operation on any other descriptor gets -ENOTSUP.
+ *
+ * The name may say more, with commas between:
+ *
+ *     seed=N       the seed
+ *     latency=T    what is sent takes up to T (1ms): a number with ns, us, ms or s
+ *     short=P      percent of reads and writes that move less than they could (25)
+ *     loss=P       percent of what is sent that comes 200 ms late or more, and holds up what follows (0)
+ *     reset=P      percent of connections that are reset within a second (0)
  *
  * There is no monitor: Ctrl-C, SIGQUIT and slow tasks are not looked after.
  */
 #ifndef RADDLE_SIM_H
 #define RADDLE_SIM_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <raddle/version.h>
@@ -83,6 +95,17 @@ RADDLE_API void raddle_sim_hold(void);
  * Since     0.1
  */
 RADDLE_API void raddle_sim_release(void);
+
+/**
+ * Cuts the caller's network in two, or mends it: while it is cut nothing arrives. What was sent arrives some time
+ * after it was mended, and a connect gives up after two minutes, with -ETIMEDOUT.
+ *
+ * Returns   0; -ENOTSUP: the loop isn't simulated; -EPERM: outside a loop
+ * Context   Inside a task, a callback or a simulated job.
+ * Cancel    No cancellation point.
+ * Since     0.1
+ */
+RADDLE_API int raddle_sim_cut_network(bool cut);
 
 #ifdef __cplusplus
 }
