@@ -24,8 +24,8 @@
 #include <raddle/exits.h>
 #include <raddle/fork.h>
 #include <raddle/future.h>
-#include <raddle/generator.h>
 #include <raddle/gather.h>
+#include <raddle/generator.h>
 #include <raddle/group.h>
 #include <raddle/io.h>
 #include <raddle/local.h>
@@ -37,8 +37,8 @@
 #include <raddle/scope.h>
 #include <raddle/select.h>
 #include <raddle/server.h>
-#include <raddle/strand.h>
 #include <raddle/sim.h>
+#include <raddle/strand.h>
 #include <raddle/stream.h>
 #include <raddle/sync.h>
 #include <raddle/task.h>
