@@ -287,10 +287,9 @@ static void pass_turn(struct rdl_loop *loop, struct rdl_strand *strand)
 
     if (!next)
         return;
-    mine = next->home == loop ||
-           (loop->team && next->home->team == loop->team &&
-            (rdl_fiber_is(next, RADDLE_MIGRATABLE) ||
-             (!next->started && !rdl_fiber_is(next, RADDLE_PINNED))));
+    mine = next->home == loop || (loop->team && next->home->team == loop->team &&
+                                  (rdl_fiber_is(next, RADDLE_MIGRATABLE) ||
+                                   (!next->started && !rdl_fiber_is(next, RADDLE_PINNED))));
     if (mine) {
         rdl_loop_enqueue(loop, &next->run);
         return;

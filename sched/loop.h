@@ -55,7 +55,8 @@ struct rdl_loop {
     /* Of the switch. */
     struct rdl_coroutine co; /* the thread's own stack */
     int *errno_at; /* the thread's, while the loop runs: no address to be kept by a compiler */
-    const struct rdl_coroutine *inside; /* which stands in for the thread that runs the loop; NULL: one does */
+    const struct rdl_coroutine
+        *inside; /* which stands in for the thread that runs the loop; NULL: one does */
     rdl_atomic(
         struct rdl_fiber *) current; /* shared for reading: the monitor asks whether it changes */
     struct rdl_fiber *leaving;
