@@ -324,7 +324,7 @@ RuntimeTest(loop, a_task_that_never_began_begins_in_the_close)
 
     cr_assert_eq(raddle_loop_spawn(loop, counts_up, &count, NULL), 0);
     cr_assert_eq(raddle_loop_close(loop), 0);
-    cr_assert_eq(count, 1u << 31);
+    cr_assert(count & 1u << 31);
 }
 
 /* The callbacks that a callback posts, down to depth 0; and a task's. */
