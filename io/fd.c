@@ -232,16 +232,6 @@ void rdl_fd_born_backed(struct rdl_fd *entry, struct rdl_fd_backing *backing)
         stale->closed(stale, -1);
 }
 
-int rdl_fd_shutdown(int fd, int how)
-{
-    struct rdl_fd *entry;
-    int rc = rdl_fd_find(fd, &entry);
-
-    if (rc == 0 && entry->backing)
-        return entry->backing->shutdown(entry->backing, how);
-    return rdl_sys_shutdown(fd, how);
-}
-
 struct each {
     void (*fn)(int fd, struct rdl_fd *entry, void *arg);
     void *arg;

@@ -98,9 +98,6 @@ void rdl_fd_born(int fd, enum rdl_fd_kind kind);
 /* The same, and backing stands behind it from now on. What it is is not known yet. */
 void rdl_fd_born_backed(struct rdl_fd *entry, struct rdl_fd_backing *backing);
 
-/* shutdown(2). The caller keeps the descriptor from being closed. */
-int rdl_fd_shutdown(int fd, int how);
-
 /* Calls fn for each descriptor that is our own and not backed. */
 void rdl_fd_each_own(void (*fn)(int fd, struct rdl_fd *entry, void *arg), void *arg);
 

@@ -105,13 +105,23 @@ ssize_t raddle_write_all(raddle_stream *stream, const void *buffer, size_t bytes
     return leave(stream, &stream->writing, write_all(stream, buffer, bytes));
 }
 
+/* The caller has entered, which keeps the descriptor from being closed. */
+static int shut_down(int fd, int how)
+{
+    struct rdl_fd *entry;
+
+    if (rdl_fd_find(fd, &entry) == 0 && entry->backing)
+        return entry->backing->shutdown(entry->backing, how);
+    return rdl_sys_shutdown(fd, how);
+}
+
 int raddle_shutdown_write(raddle_stream *stream)
 {
     int rc = enter(stream, &stream->writing);
 
     if (rc < 0)
         return rc;
-    rc = rdl_fd_shutdown(stream->fd, SHUT_WR);
+    rc = shut_down(stream->fd, SHUT_WR);
     if (rc == 0)
         stream->broken = true;
     return (int)leave(stream, &stream->writing, rc);
