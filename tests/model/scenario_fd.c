@@ -200,7 +200,6 @@ NOT_ASKED(ssize_t, rdl_sys_send, int UNUSED(a), const void *UNUSED(b), size_t UN
           int UNUSED(d))
 NOT_ASKED(ssize_t, rdl_sys_recvmsg, int UNUSED(a), struct msghdr *UNUSED(b), int UNUSED(c))
 NOT_ASKED(ssize_t, rdl_sys_sendmsg, int UNUSED(a), const struct msghdr *UNUSED(b), int UNUSED(c))
-NOT_ASKED(int, rdl_sys_shutdown, int UNUSED(a), int UNUSED(b))
 NOT_ASKED(int, rdl_sys_accept, int UNUSED(a), struct sockaddr *UNUSED(b), socklen_t *UNUSED(c))
 NOT_ASKED(int, rdl_sys_connect, int UNUSED(a), const struct sockaddr *UNUSED(b),
           socklen_t UNUSED(c))
