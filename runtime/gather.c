@@ -130,7 +130,7 @@ int raddle_race(struct raddle_call *calls, size_t count, int64_t stagger_ns, siz
     rc = close_all(&group, calls, count, rc);
     first = rdl_atomic_load_relaxed(&race.winner);
     if (!first)
-        return rc;
+        return rc < 0 ? rc : -ECANCELED; /* all have ended cancelled, and nobody has failed */
     if (winner)
         *winner = (size_t)(first - calls);
     return first->outcome.rc;
@@ -167,21 +167,20 @@ static int look(const struct waiting *w, bool *flags, bool *enough)
     return ended;
 }
 
-/* One sleep, until one of those that go on has ended, or for nothing. */
-static void wait_for_one(const struct waiting *w)
+/*
+ * One sleep, until one more than the ended that a look has counted has ended, or for nothing. Those that had ended
+ * by then are not to wake us, and don't; one that ended since is found here or in the line, and must.
+ */
+static void wait_for_one(const struct waiting *w, int ended)
 {
     struct rdl_ticket ticket = rdl_fiber_arm(w->self, RDL_PARK_CANCELLABLE);
-    struct raddle_outcome outcome;
-    bool all = true;
     size_t i;
 
-    for (i = 0; i < w->count && all; i++) {
+    for (i = 0; i < w->count && ended >= 0; i++) {
         w->places[i].ticket.wait = NULL;
-        /* Those that have ended before are not to wake us. */
-        if (w->when == RADDLE_ANY || raddle_outcome_of(w->tasks[i], &outcome) != 0)
-            all = rdl_task_join_line(w->tasks[i], &w->places[i], ticket);
+        ended -= !rdl_task_join_line(w->tasks[i], &w->places[i], ticket);
     }
-    if (all)
+    if (ended == 0)
         (void)rdl_fiber_park(w->self, RDL_PARK_CANCELLABLE, "one of several tasks",
                              (uint64_t)(uintptr_t)w->tasks);
     else
@@ -195,18 +194,17 @@ static int wait_for_some(struct waiting *w)
 {
     struct rdl_place local[LOCAL_PLACES];
     bool enough;
-    int rc = 0;
+    int rc = 0, ended = look(w, NULL, &enough);
 
-    (void)look(w, NULL, &enough);
     if (enough)
         return 0;
     w->places = w->count <= LOCAL_PLACES ? local : rdl_sys_calloc(w->count, sizeof(*w->places));
     if (!w->places)
         return -ENOMEM;
     while (!enough && rc == 0) {
-        wait_for_one(w);
+        wait_for_one(w, ended);
         rc = rdl_cancel_check(w->self);
-        (void)look(w, NULL, &enough);
+        ended = look(w, NULL, &enough);
     }
     if (w->places != local)
         rdl_sys_free(w->places);

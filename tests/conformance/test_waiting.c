@@ -83,6 +83,35 @@ Conform(waiting, a_wait_for_the_first_error_leaves_the_others_running)
     return 0;
 }
 
+static int fails_after(void *arg)
+{
+    for (volatile unsigned i = *(unsigned *)arg; i; i--)
+        ;
+    return -EIO;
+}
+
+/* It fails while we look, while we get into line, while we go to sleep. */
+/* K4 */
+Conform(waiting, an_error_at_any_moment_ends_a_wait_for_the_first_one)
+{
+    for (unsigned round = 0; round < 3000; round++) {
+        unsigned there = round % 97 * 3, here = round % 89 * 4;
+        struct raddle_task *task;
+        struct raddle_group g;
+        bool done;
+
+        OPEN(&g, .mode = RADDLE_COLLECT);
+        SPAWN(&g, &task, fails_after, &there);
+        for (volatile unsigned i = here; i; i--)
+            ;
+        EXPECT_EQ(raddle_wait(&task, 1, RADDLE_ANY_ERROR, &done), 1);
+        EXPECT(done);
+        raddle_task_unref(task);
+        EXPECT_EQ(raddle_group_close(&g, 0), -EIO);
+    }
+    return 0;
+}
+
 /* Of so many calls so many at a time. */
 struct counted {
     rdl_atomic(unsigned) running, most;
@@ -402,6 +431,17 @@ Conform(waiting, a_race_that_is_cancelled_leaves_no_call_behind)
     for (int i = 0; i < 3; i++)
         EXPECT_EQ(c[i].ended, c[i].began);
     EXPECT_IN(c[0].ended, 1, 2);
+    EXPECT_EQ(winner, 9);
+    return 0;
+}
+
+/* K1 I10 */
+Conform(waiting, a_race_in_which_all_are_cancelled_has_no_winner)
+{
+    struct raddle_call calls[2] = {{.fn = cancels_itself}, {.fn = cancels_itself}};
+    size_t winner = 9;
+
+    EXPECT_EQ(raddle_race(calls, 2, 0, &winner), -ECANCELED);
     EXPECT_EQ(winner, 9);
     return 0;
 }
