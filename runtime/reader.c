@@ -92,15 +92,35 @@ static struct rdl_table *slots_of(struct raddle_loop *loop, bool make)
 
 /* On the loop's thread. */
 
+/* Since the poll has found something, a close may have been begun or have ended: then there is nobody to call. */
+static bool is_open(int fd, uint32_t generation)
+{
+    struct rdl_fd *entry;
+    bool open;
+
+    if (rdl_fd_find(fd, &entry) < 0)
+        return false;
+    rdl_lock_acquire(&entry->lock);
+    open = !entry->closing && entry->generation == generation;
+    rdl_lock_release(&entry->lock);
+    return open;
+}
+
 static void call_back(struct rdl_runnable *run)
 {
     struct watch *watch = (struct watch *)(void *)run;
     struct rdl_map *vars = NULL;
     raddle_callback_fn *fn;
+    uint32_t generation;
     void *arg;
 
     rdl_lock_acquire(&watch->slot->lock);
-    fn = watch->fn;
+    generation = watch->generation;
+    rdl_lock_release(&watch->slot->lock);
+    if (!is_open(watch->fd, generation))
+        return;
+    rdl_lock_acquire(&watch->slot->lock);
+    fn = watch->generation == generation ? watch->fn : NULL;
     arg = watch->arg;
     if (fn)
         vars = rdl_map_ref(watch->vars);
@@ -254,7 +274,8 @@ static int start(struct raddle_loop *loop, struct watch *watch)
 {
     static const struct raddle_spawn_site sites[] = {{"reader", "raddle_add_reader", 0},
                                                      {"writer", "raddle_add_writer", 0}};
-    struct raddle_spawn_options options = {.loop = loop, .stack_bytes = 16384};
+    struct raddle_spawn_options options = {
+        .loop = loop, .stack_bytes = 16384, .strand = RADDLE_NO_STRAND};
     struct rdl_spawn spawn = {.group = &loop->root,
                               .fn = watches,
                               .arg = watch,

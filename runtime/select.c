@@ -236,7 +236,8 @@ static size_t random_start(size_t count)
 static int begin_watching(struct selection *s, struct raddle_group *group)
 {
     static const struct raddle_group_options collect = {.mode = RADDLE_COLLECT};
-    struct raddle_spawn_options options = {.name = "select", .mobility = RADDLE_PINNED};
+    struct raddle_spawn_options options = {
+        .name = "select", .mobility = RADDLE_PINNED, .strand = RADDLE_NO_STRAND};
     int rc = raddle_group_open(group, &collect);
 
     for (size_t i = 0; rc == 0 && i < s->count; i++) {

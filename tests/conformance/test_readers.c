@@ -316,6 +316,42 @@ RuntimeTest(readers, closing_the_descriptor_ends_them_and_its_number_may_be_watc
     close_scene(&s);
 }
 
+struct closing {
+    struct scene *s;
+    unsigned yields, before;
+};
+
+static int closes_after_yields(void *arg)
+{
+    struct closing *c = arg;
+    int rc = 0;
+
+    EXPECT_EQ(write(c->s->pair[1], "x", 1), 1);
+    for (unsigned i = 0; i < c->yields && rc == 0; i++)
+        rc = raddle_yield();
+    EXPECT_EQ(raddle_fd_close(c->s->pair[0]), 0);
+    c->before = c->s->others;
+    return rc < 0 ? rc : raddle_sleep(RADDLE_US(200));
+}
+
+/* B6 */
+RuntimeTest(readers, none_is_called_after_its_descriptor_was_closed)
+{
+    for (unsigned yields = 0; yields < 40; yields++) {
+        struct scene s;
+        struct closing c = {.s = &s, .yields = yields};
+
+        open_scene(&s);
+        s.until = UINT32_MAX;
+        cr_assert_eq(raddle_add_reader(s.loop, s.pair[0], sees, &s), 0);
+        run_turns(&s, 1);
+        cr_assert_eq(raddle_loop_run_until_complete(s.loop, closes_after_yields, &c), 0);
+        cr_assert_eq(s.others, c.before);
+        s.pair[0] = -1;
+        close_scene(&s);
+    }
+}
+
 static void *adds_and_sends(void *arg)
 {
     struct scene *s = arg;
