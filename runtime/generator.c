@@ -51,10 +51,16 @@ static void hand_back(struct raddle_gen *gen, bool for_good)
     rdl_coroutine_switch(&gen->inside, &fiber->co);
 }
 
+/* Does a lock that is held lie in the generator's frames? */
+static bool lies_in(const struct raddle_gen *gen, const struct rdl_held *held)
+{
+    return (const char *)held >= gen->stack->low && (const char *)held < gen->stack->top;
+}
+
 static void check_held(const struct raddle_gen *gen)
 {
     for (struct rdl_held *held = gen->task->held; held; held = held->next)
-        rdl_check((char *)held < gen->stack->low || (char *)held >= gen->stack->top,
+        rdl_check(!lies_in(gen, held),
                   "a generator returned while its task held a lock that lay in its frame");
 }
 
@@ -215,6 +221,9 @@ int raddle_gen_yield(raddle_gen *gen, void *item, void **sent)
     /* What lies in its frames and is linked to the task must not stay there when the task goes on outside. */
     if (self->fiber.scope != gen->scope || self->vars.depth != gen->depth)
         return -EDEADLK;
+    for (struct rdl_held *held = self->held; held; held = held->next)
+        if (lies_in(gen, held))
+            return -EDEADLK;
     gen->item = item;
     gen->state = YIELDED;
     hand_back(gen, false);

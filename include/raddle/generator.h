@@ -28,8 +28,9 @@
  * Scopes. Between two items the task goes on outside of the generator, and a scope or a group that the generator
  * has open would hold the task instead: a deadline would end whatever it does then. asyncio lets that happen; here a
  * yield with one open is refused with -EDEADLK, and so is one inside of a raddle_ctx_run(). What has to keep them
- * open is better a task of its own, that puts into a channel (raddle/channel.h). A lock may be held over a yield, but
- * it belongs to the task that took it, and the next step may be another one's.
+ * open is better a task of its own, that puts into a channel (raddle/channel.h). A lock may be held over a yield,
+ * unless it lies in the generator's own frames (-EDEADLK), but it belongs to the task that took it, and the next step
+ * may be another one's.
  *
  * The end. A generator that is not used up must be closed, which nothing does by itself: there is no garbage
  * collector that would do it sooner or later, in whatever task. raddle_gen_close() lets the pending yield return
@@ -119,7 +120,7 @@ RADDLE_API RADDLE_NODISCARD int raddle_gen_throw(raddle_gen *gen, int rc, void *
  *           -ECANCELED  gen is being closed: clean up and return. A yield after that is refused with it again and
  *                       reported, and a thousand of them stop the process
  *           -EDEADLK    nothing was yielded: a scope or a group is open that was entered since the last step, or a
- *                       raddle_ctx_run() is under way that was
+ *                       raddle_ctx_run() is under way that was, or a lock is held that lies in gen's frames
  *           -EINVAL     nothing was yielded: the caller is not in gen, or in another generator that gen runs
  *           -EPERM      nothing was yielded: outside a task
  *           another     what raddle_gen_throw() was called with

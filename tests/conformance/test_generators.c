@@ -558,6 +558,35 @@ static int yields_in_scopes(raddle_gen *gen, void *arg)
     return rc;
 }
 
+/* Z4 */
+static int yields_with_a_lock_of_its_own(raddle_gen *gen, void *arg)
+{
+    struct raddle_mutex mutex = {0};
+
+    EXPECT_EQ(raddle_lock(&mutex), 0);
+    EXPECT_EQ(raddle_gen_yield(gen, arg, NULL), -EDEADLK);
+    EXPECT_EQ(raddle_unlock(&mutex), 0);
+    return raddle_gen_yield(gen, arg, NULL);
+}
+
+static int asks_one_with_a_lock(void *arg)
+{
+    void *item = NULL;
+    raddle_gen *gen;
+
+    EXPECT_EQ(raddle_gen_open(&gen, yields_with_a_lock_of_its_own, arg, NULL), 0);
+    EXPECT_EQ(raddle_gen_next(gen, NULL, &item), 1);
+    EXPECT(item == arg);
+    return raddle_gen_close(gen);
+}
+
+RuntimeTest(generators, a_lock_in_its_frames_is_not_left_behind_by_a_yield)
+{
+    int item = 1;
+
+    cr_assert_eq(test_run(asks_one_with_a_lock, &item), 0);
+}
+
 static int yields(void *arg)
 {
     return raddle_gen_yield(arg, arg, NULL);
