@@ -20,6 +20,16 @@ struct handler {
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct handler of_process;
 
+void rdl_errors_lock(void)
+{
+    pthread_mutex_lock(&lock);
+}
+
+void rdl_errors_unlock(void)
+{
+    pthread_mutex_unlock(&lock);
+}
+
 void raddle_on_error(raddle_error_fn *fn, void *arg)
 {
     pthread_mutex_lock(&lock);

@@ -15,6 +15,7 @@
 #include "io/fd.h"
 #include "runtime/loop.h"
 #include "runtime/monitor.h"
+#include "runtime/report.h"
 #include "sched/stack.h"
 #include "sched/sys.h"
 
@@ -39,6 +40,7 @@ static void before(void)
         if (hook->before)
             hook->before();
     pthread_mutex_lock(&hooks_lock);
+    rdl_errors_lock();
     rdl_raddle_loops_lock();
     rdl_stack_fork_lock();
 }
@@ -59,6 +61,7 @@ static void after_in_parent(void)
 {
     rdl_stack_fork_unlock();
     rdl_raddle_loops_unlock();
+    rdl_errors_unlock();
     pthread_mutex_unlock(&hooks_lock);
     call_hooks(false);
 }
@@ -70,6 +73,7 @@ static void after_in_child(void)
     rdl_raddle_loops_unlock();
     rdl_fd_after_fork();
     rdl_monitor_after_fork();
+    rdl_errors_unlock();
     pthread_mutex_unlock(&hooks_lock);
     rdl_policy_after_fork_child();
     call_hooks(true);

@@ -132,6 +132,7 @@ void rdl_raddle_loop_free(struct raddle_loop *loop)
     rdl_policy_loop_closed(loop->policy, loop);
     rdl_callbacks_drop(loop);
     rdl_readers_fini(loop);
+    rdl_vars_fini(&loop->vars); /* what an error handler has set between callbacks */
     delist(loop);
     rdl_default_executor_fini(&loop->own_executor);
     rdl_loop_fini(&loop->base);

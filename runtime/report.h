@@ -15,4 +15,8 @@ struct raddle_error_event;
 void rdl_report_error(const struct raddle_error_event *event, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 
+/* Around a fork, so that no other thread holds in the child what tells who is told. */
+void rdl_errors_lock(void);
+void rdl_errors_unlock(void);
+
 #endif

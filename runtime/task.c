@@ -113,6 +113,17 @@ static void abandon_held(struct rdl_task *self)
     }
 }
 
+/* What it has set and taken for itself. */
+static void end_own(struct rdl_task *self)
+{
+    if (self->locals)
+        rdl_locals_end(self);
+    if (self->held)
+        abandon_held(self);
+    if (self->vars.map || self->vars.ctx)
+        rdl_vars_fini(&self->vars);
+}
+
 static void task_main(struct rdl_fiber *fiber)
 {
     struct rdl_task *self = (struct rdl_task *)(void *)fiber;
@@ -121,21 +132,17 @@ static void task_main(struct rdl_fiber *fiber)
     rdl_check(rdl_loop_current(),
               "a task returned in the child of a fork: end the child with _exit()");
     rdl_check(fiber->scope == &self->root, "a task returned without leaving a scope or a group");
-    if (self->locals)
-        rdl_locals_end(self);
-    if (self->held)
-        abandon_held(self);
+    end_own(self);
     if (outcome.rc >= 0)
         outcome.kind = RADDLE_OK;
     else if (outcome.rc == -ECANCELED && raddle_cancelled())
         outcome.kind = RADDLE_CANCELLED;
     else
         outcome = (struct raddle_outcome){RADDLE_FAILED, rdl_outcome_rc(outcome.rc)};
-    if (self->vars.map || self->vars.ctx)
-        rdl_vars_fini(&self->vars);
     if (self->stops)
         (void)rdl_fiber_move(fiber, self->stops); /* it is open for as long as we are */
     rdl_group_child_ended(self, &outcome);
+    end_own(self); /* of whom an error was reported to */
     tell_joiners(self, &outcome);
     rdl_group_unlink(self);
     if (self->stops)

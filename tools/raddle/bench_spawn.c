@@ -56,7 +56,7 @@ static int spawner_task(void *arg)
 static int spawn_all(void *arg, struct rdl_series *series)
 {
     const struct spawning *spawning = arg;
-    struct spawner spawners[SPAWNERS_MAX] = {0};
+    static struct spawner spawners[SPAWNERS_MAX]; /* no stack is sure to be aligned as they are */
     unsigned count = spawning->spawners < SPAWNERS_MAX ? spawning->spawners : SPAWNERS_MAX;
     uint64_t wanted = spawning->batches * spawning->batch * count, ran = 0;
     struct rdl_stopwatch watch;
@@ -66,6 +66,7 @@ static int spawn_all(void *arg, struct rdl_series *series)
     for (unsigned i = 0; i < count; i++) {
         spawners[i].batches = spawning->batches;
         spawners[i].batch = spawning->batch;
+        rdl_atomic_store_relaxed(&spawners[i].ran, 0u);
     }
     rdl_stopwatch_start(&watch);
     if (count == 1) {
