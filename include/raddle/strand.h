@@ -24,6 +24,10 @@
  * Which loop a task of a strand may run on is the matter of its mobility, as ever. When the next in turn belongs to
  * another loop than the last, that loop has to be told, which costs a microsecond or more: with RADDLE_MIGRATABLE
  * tasks a strand stays where it is.
+ *
+ * A task that may run has the strand's turn, also while its loop is stopped. So the tasks of a strand belong on one
+ * run or on one loop: on two loops that are run in turns, one that isn't running holds up the strand on the other,
+ * and the close of that one waits for it.
  */
 #ifndef RADDLE_STRAND_H
 #define RADDLE_STRAND_H
