@@ -173,11 +173,18 @@ static bool call_with(struct rdl_vars vars, void (*fn)(void *), void *arg)
     struct rdl_vars *at = current(), saved;
 
     if (!at) {
-        if (!give_thread(&vars))
+        /* Not in this frame: fn may end the thread, and then thread_ended() has it. */
+        at = rdl_sys_malloc(sizeof(*at));
+        if (!at)
             return false;
+        *at = vars;
+        if (!give_thread(at)) {
+            rdl_sys_free(at);
+            return false;
+        }
         fn(arg);
         (void)give_thread(NULL);
-        rdl_vars_fini(&vars);
+        thread_ended(at);
         return true;
     }
     saved = *at;
