@@ -135,7 +135,8 @@ static void task_main(struct rdl_fiber *fiber)
     end_own(self);
     if (outcome.rc >= 0)
         outcome.kind = RADDLE_OK;
-    else if (outcome.rc == -ECANCELED && raddle_cancelled())
+    else if (outcome.rc == -ECANCELED &&
+             (fiber->told || raddle_cancelled())) /* or was, and it was taken back */
         outcome.kind = RADDLE_CANCELLED;
     else
         outcome = (struct raddle_outcome){RADDLE_FAILED, rdl_outcome_rc(outcome.rc)};
@@ -443,6 +444,8 @@ int raddle_uncancel(void)
     rdl_lock_acquire(&handle->lock);
     if (handle->requests && --handle->requests == 0)
         rdl_scope_unmark(&self->root);
+    if (!handle->requests)
+        self->fiber.told = false;
     left = handle->requests;
     rdl_lock_release(&handle->lock);
     return left < INT_MAX ? (int)left : INT_MAX;

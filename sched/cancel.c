@@ -145,15 +145,26 @@ struct rdl_scope *rdl_scope_canceller(struct rdl_scope *scope, int64_t now_ns)
     return NULL;
 }
 
+/* Is scope one that self has entered, and not its root? */
+static bool is_inner(const struct rdl_scope *scope, const struct rdl_fiber *self)
+{
+    return scope->fiber == self && scope->depth > 1;
+}
+
 int rdl_cancel_look(struct rdl_fiber *self)
 {
+    struct rdl_scope *canceller;
+
     /* acquire: see [C] in sched/wait.c. */
     (void)rdl_atomic_exchange_acquire(&self->stack->wait.poked, 0u);
     /* The clock is read when nothing but a deadline is left to ask. */
-    if (!rdl_scope_canceller(self->scope, INT64_MIN) &&
-        (self->nearest_ns == INT64_MAX ||
-         !rdl_scope_canceller(self->scope, rdl_loop_look(rdl_loop_current()))))
+    canceller = rdl_scope_canceller(self->scope, INT64_MIN);
+    if (!canceller && self->nearest_ns != INT64_MAX)
+        canceller = rdl_scope_canceller(self->scope, rdl_loop_look(rdl_loop_current()));
+    if (!canceller)
         return 0;
+    if (!is_inner(canceller, self))
+        self->told = true;
     /* Every later look is slow, too, as long as it lasts. */
     (void)rdl_atomic_exchange_relaxed(&self->stack->wait.poked, 1u);
     return -ECANCELED;

@@ -53,6 +53,7 @@ struct rdl_fiber {
     bool sent;      /* the same, by the debug mode that moves what may move */
     bool held_poke; /* a poke from before a shielded park, to be looked at after it */
     bool quiet;     /* started by a loop for itself: no other is woken for it */
+    bool told;      /* that it is cancelled, by more than a scope of its own */
 
     /* For dumps: what it waits for, a static string (NULL: it doesn't), an object, since when.
      * Written by the fiber, read by anyone at any time. */

@@ -541,6 +541,51 @@ Conform(cancel, a_scope_that_a_return_leaves_is_left)
     return 0;
 }
 
+/* Cancelled with who owns its group, and not done with that when the owner takes it back. */
+struct taken_back {
+    struct raddle_event begun, told, taken_back;
+    raddle_task *child;
+    struct raddle_outcome outcome;
+};
+
+static int cleans_up_meanwhile(void *arg)
+{
+    struct taken_back *t = arg;
+    int rc;
+
+    raddle_event_set(&t->begun);
+    rc = raddle_sleep_until(RADDLE_NEVER);
+    raddle_event_set(&t->told);
+    {
+        RADDLE_CLEANUP(RADDLE_S(10));
+        EXPECT_EQ(raddle_event_wait(&t->taken_back), 0);
+    }
+    return rc;
+}
+
+/* H3 H12 */
+Conform(cancel, a_child_that_was_cancelled_stays_cancelled_when_its_owner_takes_it_back)
+{
+    struct taken_back t = {.child = NULL};
+    struct raddle_group g;
+
+    OPEN(&g, .mode = RADDLE_FAIL_FAST);
+    SPAWN(&g, &t.child, cleans_up_meanwhile, &t);
+    EXPECT_EQ(raddle_event_wait(&t.begun), 0);
+    EXPECT_EQ(raddle_task_cancel(raddle_self(), "enough"), 0);
+    {
+        RADDLE_CLEANUP(RADDLE_S(10));
+        EXPECT_EQ(raddle_event_wait(&t.told), 0);
+    }
+    EXPECT_EQ(raddle_uncancel(), 0);
+    raddle_event_set(&t.taken_back);
+    EXPECT_EQ(raddle_join(t.child, &t.outcome), 0);
+    EXPECT_EQ(t.outcome.kind, RADDLE_CANCELLED);
+    raddle_task_unref(t.child);
+    EXPECT_EQ(raddle_group_close(&g, 0), 0);
+    return 0;
+}
+
 /* H2 TC36 */
 RuntimeTest(cancel, outside_a_task_there_is_nothing_to_shield_or_to_answer)
 {
