@@ -11,7 +11,11 @@
  * that asks for SO_REUSEPORT can still join: that is what the option is for, and other users can't.
  *
  * SO_REUSEADDR lets a server restart while connections of its predecessor linger in TIME_WAIT. On Linux
- * it lets two bind, but not two listen: of servers that start at the same instant, one can.
+ * it lets two bind, but not two listen. A listen that will fail looks, while the kernel checks, like one that has
+ * not: of two that listen at the same instant both can fail, and the second socket of the one that listens can find
+ * the port taken by the other's attempt. So who could bind and not listen begins again. A bind fails because of
+ * one that listens, or tries to and isn't disturbed by us: of servers that start at the same instant, one gets the
+ * port.
  *
  * Unix. One socket: there is nothing to spread them. A path that a dead server has left behind is
  * taken over, after a connect to it was refused; a path that isn't a socket, or where somebody
@@ -29,6 +33,7 @@
 #include <errno.h>
 #include <netinet/tcp.h>
 #include <raddle/io.h>
+#include <sched.h>
 #include <sys/stat.h>
 
 #include "io/fd.h"
@@ -38,7 +43,7 @@
 enum {
     DEFAULT_BACKLOG = 4096,
     MAX_SOCKETS = 1024,
-    PORT_TRIES = 16,
+    PORT_TRIES = 64,
 };
 
 struct rdl_listener {
@@ -86,7 +91,7 @@ static int claim_port(const struct rdl_address *address, int backlog)
 {
     int fd, rc = -EADDRINUSE;
 
-    /* A port that the kernel chose may be that of a socket which is bound and doesn't listen yet. */
+    /* A rival is at it; or the kernel chose the port of a socket which is bound and doesn't listen yet. */
     for (int i = 0; rc == -EADDRINUSE && i < PORT_TRIES; i++) {
         fd = bind_tcp(address, false);
         if (fd < 0)
@@ -95,8 +100,26 @@ static int claim_port(const struct rdl_address *address, int backlog)
         if (rc == 0)
             return fd;
         (void)rdl_sys_close(fd);
-        if (rdl_address_port(address))
-            break;
+        (void)sched_yield();
+    }
+    return rc;
+}
+
+/* One more socket on the port that is ours. What takes it is a rival's attempt, which will soon have failed. */
+static int share_port(const struct rdl_address *address, int backlog)
+{
+    int fd, rc = -EADDRINUSE;
+
+    for (int i = 0; rc == -EADDRINUSE && i < PORT_TRIES; i++) {
+        if (i)
+            (void)sched_yield();
+        rc = fd = bind_tcp(address, true);
+        if (fd < 0)
+            continue;
+        rc = rdl_sys_listen(fd, backlog);
+        if (rc == 0)
+            return fd;
+        (void)rdl_sys_close(fd);
     }
     return rc;
 }
@@ -118,11 +141,10 @@ static int open_tcp(struct rdl_listener *l, unsigned sockets)
     if (rc == 0 && sockets > 1)
         rc = set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
     while (rc == 0 && l->count < sockets) {
-        fd = bind_tcp(&l->address, true);
+        fd = share_port(&l->address, l->backlog);
         if (fd < 0)
             return fd;
         l->fds[l->count++] = fd;
-        rc = rdl_sys_listen(fd, l->backlog);
     }
     return rc;
 }
