@@ -164,6 +164,13 @@ void rdl_vars_fini(struct rdl_vars *vars)
     raddle_ctx_unref(old.ctx);
 }
 
+/* A plain thread has no variables again. */
+static void take_back(void *vars)
+{
+    (void)give_thread(NULL);
+    rdl_vars_fini(vars);
+}
+
 /*
  * Runs fn(arg) with other variables, whose references it takes over. A record stays where it is while fn runs: a
  * task's moves with the task, and a callback or a plain thread doesn't move. False, with fn not called: no memory.
@@ -173,18 +180,12 @@ static bool call_with(struct rdl_vars vars, void (*fn)(void *), void *arg)
     struct rdl_vars *at = current(), saved;
 
     if (!at) {
-        /* Not in this frame: fn may end the thread, and then thread_ended() has it. */
-        at = rdl_sys_malloc(sizeof(*at));
-        if (!at)
+        if (!give_thread(&vars))
             return false;
-        *at = vars;
-        if (!give_thread(at)) {
-            rdl_sys_free(at);
-            return false;
-        }
+        /* fn may end the thread, whose key must not point into this frame then. */
+        pthread_cleanup_push(take_back, &vars);
         fn(arg);
-        (void)give_thread(NULL);
-        thread_ended(at);
+        pthread_cleanup_pop(1);
         return true;
     }
     saved = *at;

@@ -766,3 +766,30 @@ RuntimeTest(context, TC110_what_was_reset_since_is_still_seen_by_who_was_registe
 {
     cr_assert_eq(test_run(is_as_stated, NULL), 0);
 }
+
+static int ends_its_thread(void *arg)
+{
+    EXPECT_EQ(set_counted(5, NULL), 0);
+    pthread_exit(arg);
+}
+
+static void *ends_in_a_context(void *arg)
+{
+    (void)!raddle_ctx_run(arg, ends_its_thread, arg);
+    return NULL; /* not reached */
+}
+
+/* Y5 */
+RuntimeTest(context, a_thread_may_end_inside_of_a_call_with_one)
+{
+    raddle_ctx *ctx;
+    pthread_t thread;
+    void *ended;
+
+    cr_assert_eq(raddle_ctx_create(&ctx), 0);
+    cr_assert_eq(pthread_create(&thread, NULL, ends_in_a_context, ctx), 0);
+    pthread_join(thread, &ended);
+    cr_assert_eq(ended, ctx);
+    raddle_ctx_unref(ctx);
+    cr_assert_eq(living, 0);
+}
