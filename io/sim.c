@@ -249,7 +249,6 @@ static void shake(struct rdl_sim *sim)
     if (!loop->team)
         return;
     loop->lifo_streak = (unsigned)rdl_sim_below(world, 4);
-    loop->since_fresh = (unsigned)rdl_sim_below(world, 8);
     loop->since_injected = (unsigned)rdl_sim_below(world, 61);
     loop->local_next = rdl_sim_chance(world, 50);
 }

@@ -14,8 +14,9 @@
  *
  * Queues. Fibers that may not move are in local, which thieves can't see. Fresh ones are in fresh:
  * taken newest first by the loop, so that fork-join programs go depth first and need few stacks,
- * and oldest first by thieves, which gives them the largest share. Every EVERY_FRESH-th pick takes
- * the oldest, so that none starves, and every EVERY_INJECTED-th looks into the injector.
+ * and oldest first by thieves, which gives them the largest share. The first pick after each poll takes
+ * the oldest, so that none starves: one per time slice, as each opens the tree of tasks at another place and
+ * needs stacks there. Every EVERY_INJECTED-th pick looks into the injector.
  *
  * Strands. A fiber of one is queued only with the strand's turn, which it asks for where it becomes runnable, and
  * which whoever lands after it passes on (sched/strand.h).
@@ -37,7 +38,6 @@
 
 enum {
     LIFO_STREAK = 3,
-    EVERY_FRESH = 8,
     EVERY_INJECTED = 61,
     INJECTED_BATCH = 32,
     TIMERS_PER_TURN = 1024,
@@ -408,15 +408,10 @@ static inline struct rdl_runnable *pick(struct rdl_loop *loop)
     }
     loop->lifo_streak = 0;
 
-    /* Each counter starts again when its queue was served: nothing can run in step with it. */
+    /* The counter starts again when the queue was served: nothing can run in step with it. */
     if (++loop->since_injected >= EVERY_INJECTED) {
         loop->since_injected = 0;
         if ((r = take_injected(loop)))
-            return r;
-    }
-    if (++loop->since_fresh >= EVERY_FRESH) {
-        loop->since_fresh = 0;
-        if (!rdl_deque_empty(&loop->fresh) && (r = rdl_deque_steal(&loop->fresh)))
             return r;
     }
     loop->local_next = !loop->local_next;
@@ -429,6 +424,12 @@ static inline struct rdl_runnable *pick(struct rdl_loop *loop)
     if ((r = rdl_deque_take(&loop->fresh)))
         return r;
     return take_injected(loop);
+}
+
+/* The one that has waited longest to start. */
+static struct rdl_runnable *take_oldest_fresh(struct rdl_loop *loop)
+{
+    return rdl_deque_empty(&loop->fresh) ? NULL : rdl_deque_steal(&loop->fresh);
 }
 
 /* Stealing. */
@@ -749,7 +750,7 @@ rdl_loop_leave(struct rdl_loop *loop, struct rdl_fiber *self, enum rdl_leaving h
     if (r == &self->run)
         return; /* nobody else is there */
     if (r && r->call) {
-        loop->callback = r;
+        loop->next = r;
         r = NULL;
     }
     if (r) {
@@ -805,6 +806,8 @@ int rdl_loop_run(struct rdl_loop *loop)
             begin_slice(loop); /* by the clock as slice_over() has just seen it */
             poll_driver(loop, 0);
             turn(loop);
+            if (!loop->next)
+                loop->next = take_oldest_fresh(loop);
         }
         /* acquire: who stopped us has counted itself among the posters before. */
         if (rdl_atomic_load_acquire(&loop->stop_asked)) {
@@ -815,10 +818,10 @@ int rdl_loop_run(struct rdl_loop *loop)
                 loop->stop_at = loop->pushed;
             }
         }
-        if (loop->stopping && loop->popped >= loop->stop_at && !loop->callback)
+        if (loop->stopping && loop->popped >= loop->stop_at && !loop->next)
             break;
-        r = loop->callback;
-        loop->callback = NULL;
+        r = loop->next;
+        loop->next = NULL;
         if (!r)
             r = pick(loop);
         if (!r)

@@ -69,10 +69,10 @@ struct rdl_loop {
     /* Queues of its own. */
     struct rdl_runnable *lifo; /* the fiber woken last; only in a team */
     unsigned lifo_streak;
-    unsigned since_fresh, since_injected; /* picks since the last look there */
-    bool local_next;                      /* local and ready take turns */
+    unsigned since_injected; /* picks since the last look there */
+    bool local_next;         /* local and ready take turns */
     struct rdl_runnable *local_first, *local_last;
-    struct rdl_runnable *callback; /* picked on a fiber's stack; the loop calls it first */
+    struct rdl_runnable *next; /* picked already: the loop's own stack begins with it */
 
     bool polling;   /* the driver is completing operations */
     bool searching; /* counted in the team's idle.searching */
