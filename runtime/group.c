@@ -191,8 +191,6 @@ void rdl_group_child_ended(struct rdl_task *child, const struct raddle_outcome *
         rdl_starting_ended(child->starting, outcome);
         return;
     }
-    if (outcome->kind == RADDLE_OK && g->mode != RADDLE_FIRST_OK)
-        return;
     if (outcome->kind == RADDLE_FAILED && g->reports)
         report_failure(child, outcome->rc);
     reason = note(g, child, outcome);
@@ -239,15 +237,12 @@ static int wait_for_place(struct rdl_group *g, struct rdl_task *self, struct rdl
     return rc;
 }
 
-int rdl_group_take_place(struct rdl_group *g)
+int rdl_group_wait_place(struct rdl_group *g)
 {
     struct rdl_task *self = rdl_task_self();
     struct rdl_ticket next = {.wait = NULL};
-    int rc;
+    int rc = self ? rdl_cancel_check(&self->fiber) : 0;
 
-    if (!g->max_live)
-        return 0;
-    rc = self ? rdl_cancel_check(&self->fiber) : 0;
     if (rc < 0)
         return rc;
     rdl_lock_acquire(&g->lock);

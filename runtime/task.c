@@ -113,15 +113,19 @@ static void abandon_held(struct rdl_task *self)
     }
 }
 
-/* What it has set and taken for itself. */
-static void end_own(struct rdl_task *self)
+/* What it has set and taken for itself. Most tasks have nothing, and that is seen in one place. */
+static inline bool owns(const struct rdl_task *self)
+{
+    return self->locals || self->held || self->vars.map || self->vars.ctx;
+}
+
+static __attribute__((noinline)) void end_own(struct rdl_task *self)
 {
     if (self->locals)
         rdl_locals_end(self);
     if (self->held)
         abandon_held(self);
-    if (self->vars.map || self->vars.ctx)
-        rdl_vars_fini(&self->vars);
+    rdl_vars_fini(&self->vars);
 }
 
 static void task_main(struct rdl_fiber *fiber)
@@ -132,7 +136,8 @@ static void task_main(struct rdl_fiber *fiber)
     rdl_check(rdl_loop_current(),
               "a task returned in the child of a fork: end the child with _exit()");
     rdl_check(fiber->scope == &self->root, "a task returned without leaving a scope or a group");
-    end_own(self);
+    if (owns(self))
+        end_own(self);
     if (outcome.rc >= 0)
         outcome.kind = RADDLE_OK;
     else if (outcome.rc == -ECANCELED &&
@@ -142,8 +147,11 @@ static void task_main(struct rdl_fiber *fiber)
         outcome = (struct raddle_outcome){RADDLE_FAILED, rdl_outcome_rc(outcome.rc)};
     if (self->stops)
         (void)rdl_fiber_move(fiber, self->stops); /* it is open for as long as we are */
-    rdl_group_child_ended(self, &outcome);
-    end_own(self); /* of whom an error was reported to */
+    if (!rdl_group_expected(self, &outcome)) {
+        rdl_group_child_ended(self, &outcome);
+        if (owns(self)) /* of whom an error was reported to */
+            end_own(self);
+    }
     tell_joiners(self, &outcome);
     rdl_group_unlink(self);
     if (self->stops)

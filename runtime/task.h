@@ -162,13 +162,25 @@ void rdl_group_finish_root(struct rdl_group *group, const char *reason);
  * RADDLE_ESHUTDOWN; -EAGAIN outside a task, -EDEADLK when only children that wait here have places.
  * drop_place: the spawn came to nothing.
  */
-int rdl_group_take_place(struct rdl_group *group);
+int rdl_group_wait_place(struct rdl_group *group);
 void rdl_group_drop_place(struct rdl_group *group);
 
-/* A child links itself in and out (runtime/group.c). link: false when the group is closed. */
+static inline int rdl_group_take_place(struct rdl_group *group)
+{
+    return group->max_live ? rdl_group_wait_place(group) : 0;
+}
+
+/* A child links itself in and out (runtime/group.c). link: false when the group is closed. child_ended: how it
+ * ended, which its group need not hear when it is as expected. */
 bool rdl_group_link(struct rdl_group *group, struct rdl_task *child);
 void rdl_group_child_ended(struct rdl_task *child, const struct raddle_outcome *outcome);
 void rdl_group_unlink(struct rdl_task *child);
+
+static inline bool rdl_group_expected(const struct rdl_task *child,
+                                      const struct raddle_outcome *outcome)
+{
+    return outcome->kind == RADDLE_OK && !child->starting && child->group->mode != RADDLE_FIRST_OK;
+}
 
 /* started.c: a child that has not said that it is up has ended. */
 void rdl_starting_ended(struct rdl_starting *starting, const struct raddle_outcome *outcome);

@@ -316,7 +316,7 @@ void rdl_depot_stats(size_t *free_stacks, size_t *touched, size_t *cached)
         *touched += depot.classes[k].touched;
     }
     for (const struct rdl_stack_cache *cache = depot.caches; cache; cache = cache->next)
-        *cached += rdl_atomic_load_relaxed(&cache->held);
+        *cached += rdl_stack_cache_count(cache);
     rdl_lock_release(&depot.lock);
 }
 

@@ -26,6 +26,10 @@
 #define WORK_NS     INT64_C(500000)    /* what one call of rdl_stack_trim() may take */
 #define REST_NS     INT64_C(1000000)   /* and when the next is due if that was not enough */
 
+enum { DEFAULT_CLASS = 1 };
+
+static_assert((size_t)16 * 1024 << (2 * DEFAULT_CLASS) == RDL_STACK_DEFAULT_BYTES, "it is that");
+
 /* How many stacks of each class a loop keeps; half of them move to and from the depot at once. */
 static const uint16_t cache_limits[RDL_STACK_CLASSES] = {1024, 1024, 64, 16, 4, 2, 1};
 
@@ -41,7 +45,7 @@ static int class_for(size_t bytes)
     int k = 0;
 
     if (!bytes)
-        bytes = RDL_STACK_DEFAULT_BYTES;
+        return DEFAULT_CLASS;
     if (bytes > RDL_STACK_MAX_BYTES)
         return -EINVAL;
     while ((size_t)16 * 1024 << (2 * k) < bytes)
@@ -51,14 +55,25 @@ static int class_for(size_t bytes)
 
 /* --- the cache --- */
 
-static void hold(struct rdl_stack_cache *cache, unsigned k, unsigned count)
+static inline unsigned count_of(const struct rdl_stack_cache *cache, unsigned k)
 {
-    size_t held = rdl_atomic_load_relaxed(&cache->held);
+    return rdl_atomic_load_relaxed(&cache->classes[k].count);
+}
 
-    rdl_atomic_store_relaxed(&cache->held, held - cache->classes[k].count + count);
-    cache->classes[k].count = count;
+static inline void set_count(struct rdl_stack_cache *cache, unsigned k, unsigned count)
+{
+    rdl_atomic_store_relaxed(&cache->classes[k].count, count);
     if (count < cache->classes[k].low_water)
         cache->classes[k].low_water = count;
+}
+
+size_t rdl_stack_cache_count(const struct rdl_stack_cache *cache)
+{
+    size_t count = 0;
+
+    for (unsigned k = 0; k < RDL_STACK_CLASSES; k++)
+        count += count_of(cache, k);
+    return count;
 }
 
 static struct rdl_stack *pop(struct rdl_stack_cache *cache, unsigned k)
@@ -67,7 +82,7 @@ static struct rdl_stack *pop(struct rdl_stack_cache *cache, unsigned k)
 
     if (stack) {
         cache->classes[k].first = stack->next;
-        hold(cache, k, cache->classes[k].count - 1);
+        set_count(cache, k, count_of(cache, k) - 1);
     }
     return stack;
 }
@@ -77,7 +92,7 @@ static void give(struct rdl_stack_cache *cache, unsigned k, unsigned keep)
 {
     struct rdl_stack **link = &cache->classes[k].first;
     struct rdl_stack *rest;
-    unsigned count = cache->classes[k].count;
+    unsigned count = count_of(cache, k);
 
     if (count <= keep)
         return;
@@ -85,7 +100,7 @@ static void give(struct rdl_stack_cache *cache, unsigned k, unsigned keep)
         link = &(*link)->next;
     rest = *link;
     *link = NULL;
-    hold(cache, k, keep);
+    set_count(cache, k, keep);
     rdl_depot_put(k, rest, count - keep);
 }
 
@@ -142,7 +157,7 @@ static int take_one(struct rdl_stack_cache *cache, unsigned k, struct rdl_stack 
             return rc;
         link_cache(cache);
         cache->classes[k].first = stack->next;
-        hold(cache, k, count - 1);
+        set_count(cache, k, count - 1);
     }
     *out = stack;
     return 0;
@@ -243,12 +258,12 @@ void rdl_stack_put(struct rdl_stack_cache *cache, struct rdl_stack *stack)
         rdl_depot_put(k, stack, 1);
         return;
     }
-    if (cache->classes[k].count >= cache_limits[k])
+    if (count_of(cache, k) >= cache_limits[k])
         give(cache, k, cache_limits[k] / 2u);
     link_cache(cache);
     stack->next = cache->classes[k].first;
     cache->classes[k].first = stack;
-    hold(cache, k, cache->classes[k].count + 1);
+    set_count(cache, k, count_of(cache, k) + 1);
 }
 
 /* --- giving back --- */
@@ -289,18 +304,18 @@ void rdl_stack_trim_all(void)
 /* Gives to the depot; returns when to come again. */
 static int64_t trim_cache(struct rdl_stack_cache *cache, int64_t now_ns)
 {
-    if (rdl_atomic_load_relaxed(&cache->held) == 0)
+    if (rdl_stack_cache_count(cache) == 0)
         return INT64_MAX;
     if (now_ns >= cache->trim_ns) {
         for (unsigned k = 0; k < RDL_STACK_CLASSES; k++) {
-            unsigned count = cache->classes[k].count;
+            unsigned count = count_of(cache, k);
 
             give(cache, k, count - (cache->classes[k].low_water + 1) / 2);
-            cache->classes[k].low_water = cache->classes[k].count;
+            cache->classes[k].low_water = count_of(cache, k);
         }
         cache->trim_ns = now_ns + INTERVAL_NS;
     }
-    return rdl_atomic_load_relaxed(&cache->held) ? cache->trim_ns : INT64_MAX;
+    return rdl_stack_cache_count(cache) ? cache->trim_ns : INT64_MAX;
 }
 
 /* Under busy: gives to the kernel what the goals say, until end_ns. Returns whether they are

@@ -53,10 +53,9 @@ struct rdl_stack {
 struct rdl_stack_cache {
     struct {
         struct rdl_stack *first;
-        unsigned count;
-        unsigned low_water; /* the least that count has been since the last trim */
+        rdl_atomic(unsigned) count; /* read by rdl_stack_stats() */
+        unsigned low_water;         /* the least that count has been since the last trim */
     } classes[RDL_STACK_CLASSES];
-    rdl_atomic(size_t) held;      /* sum of the counts, for rdl_stack_stats() */
     struct rdl_stack_cache *next; /* all caches that hold stacks, under the depot's lock */
     struct rdl_stack_cache *prev;
     bool linked;
@@ -64,6 +63,9 @@ struct rdl_stack_cache {
 };
 
 void rdl_stack_cache_init(struct rdl_stack_cache *cache);
+
+/* Any thread: how many stacks it has. */
+size_t rdl_stack_cache_count(const struct rdl_stack_cache *cache);
 
 /* Gives all to the depot. The cache may be used again, or its memory go away. */
 void rdl_stack_cache_flush(struct rdl_stack_cache *cache);
