@@ -83,7 +83,7 @@ struct rdl_loop {
     int64_t now_ns;          /* as of the last look */
     int64_t polled_ns;
     int64_t trim_ns; /* when free stacks are to be looked at */
-    struct rdl_timers timers;
+    _Alignas(64) struct rdl_timers timers;
     struct rdl_stack_cache stacks;
     struct rdl_driver *driver;
     struct rdl_team *team; /* NULL: alone */

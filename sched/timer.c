@@ -18,12 +18,16 @@
  * so that the lowest set bit of the lowest occupied level is the first slot, two instructions away.
  * When the position enters a slot above level 0, its timers are placed again, further down.
  *
+ * A timer is in the control block of a task, on a page of its own: with many, taking a slot apart is a cache miss and
+ * a walk through the page tables for each. So a slot has several lists, which are followed side by side, and the
+ * misses overlap. Which one a timer is in follows from its sequence.
+ *
  * On level 0 the slot of the position also holds what was armed for the past. rdl_timers_expire()
  * takes those that are due out of their slot, sorts them by deadline and sequence, and queues them
  * in due, one tick at a time: what doesn't fit into max stays there, and is never more than a
  * tick's worth.
  *
- * A node's link is the address of the pointer to it: the head of a slot, of due, of late, or the
+ * A node's link is the address of the pointer to it: the head of a list of a slot, of due, of late, or the
  * next of another node. That is all that disarming needs: if link lies in slots, it also names the
  * slot whose bit may have to be cleared.
  *
@@ -39,12 +43,16 @@
 #include "sched/timer.h"
 
 #include <assert.h>
+#include <stddef.h>
+#include <string.h>
 
 enum {
     TICK_BITS = 15,
     LEVEL_BITS = 6,
-    SCAN_MAX = 32, /* timers of a coarse slot that are looked at for the earliest */
-    RUNS_MAX = 64, /* sorted runs kept by sort(): as many as a count has bits */
+    SCAN_MAX =
+        32 /
+        RDL_TIMER_CHAINS, /* timers of a coarse slot's list that are looked at for the earliest */
+    RUNS_MAX = 64,        /* sorted runs kept by sort(): as many as a count has bits */
 };
 
 #define UNKNOWN ((int64_t)-1)
@@ -52,7 +60,10 @@ enum {
 static_assert(RDL_TIMER_SLOTS == 1 << LEVEL_BITS, "a level is one group of bits");
 static_assert(TICK_BITS + LEVEL_BITS * RDL_TIMER_LEVELS == 63, "the levels cover every deadline");
 static_assert(sizeof(struct rdl_timer) <= 40, "lives in the control block of every task");
-static_assert(sizeof(struct rdl_timers) <= 4352, "lives in a loop, of a few KiB");
+static_assert(sizeof(struct rdl_timers) <= 33 * 1024, "lives in a loop");
+static_assert(sizeof(((struct rdl_timers *)0)->slots[0][0]) == 64 &&
+                  offsetof(struct rdl_timers, slots) % 64 == 0,
+              "a slot is a cache line of a wheel that begins with one");
 
 static uint64_t tick_of(int64_t ns)
 {
@@ -78,6 +89,15 @@ static void unlink_node(struct rdl_timer *timer)
     timer->link = NULL;
 }
 
+static inline bool is_empty(struct rdl_timer *const slot[RDL_TIMER_CHAINS])
+{
+    uintptr_t any = 0;
+
+    for (unsigned chain = 0; chain < RDL_TIMER_CHAINS; chain++)
+        any |= (uintptr_t)slot[chain];
+    return !any;
+}
+
 static void clear_occupied(struct rdl_timers *timers, unsigned level, unsigned slot)
 {
     timers->occupied[level] &= ~(UINT64_C(1) << slot);
@@ -98,7 +118,7 @@ static void place(struct rdl_timers *timers, struct rdl_timer *timer)
     differs = tick ^ timers->position;
     level = (63u - (unsigned)__builtin_clzll(differs | 1)) / LEVEL_BITS;
     slot = (unsigned)(tick >> (level * LEVEL_BITS)) % RDL_TIMER_SLOTS;
-    insert(&timers->slots[level][slot], timer);
+    insert(&timers->slots[level][slot][timer->sequence % RDL_TIMER_CHAINS], timer);
     timers->occupied[level] |= UINT64_C(1) << slot;
     timers->levels |= UINT64_C(1) << level;
 }
@@ -215,15 +235,17 @@ static bool collect(struct rdl_timers *timers, unsigned slot, int64_t now_ns)
     struct rdl_timer *list = NULL;
     struct rdl_timer *next;
 
-    for (struct rdl_timer *timer = timers->slots[0][slot]; timer; timer = next) {
-        next = timer->next;
-        if (timer->deadline_ns > now_ns)
-            continue;
-        unlink_node(timer);
-        timer->next = list;
-        list = timer;
+    for (unsigned chain = 0; chain < RDL_TIMER_CHAINS; chain++) {
+        for (struct rdl_timer *timer = timers->slots[0][slot][chain]; timer; timer = next) {
+            next = timer->next;
+            if (timer->deadline_ns > now_ns)
+                continue;
+            unlink_node(timer);
+            timer->next = list;
+            list = timer;
+        }
     }
-    if (!timers->slots[0][slot])
+    if (is_empty(timers->slots[0][slot]))
         clear_occupied(timers, 0, slot);
     if (!list)
         return false;
@@ -234,15 +256,24 @@ static bool collect(struct rdl_timers *timers, unsigned slot, int64_t now_ns)
 /* Takes a slot above level 0 apart: the position has come to its beginning. */
 static void cascade(struct rdl_timers *timers, unsigned level, unsigned slot)
 {
-    struct rdl_timer *timer = timers->slots[level][slot];
+    struct rdl_timer *rest[RDL_TIMER_CHAINS];
+    bool more = true;
 
-    timers->slots[level][slot] = NULL;
+    memcpy(rest, timers->slots[level][slot], sizeof rest);
+    memset(timers->slots[level][slot], 0, sizeof rest);
     clear_occupied(timers, level, slot);
-    while (timer) {
-        struct rdl_timer *next = timer->next;
+    while (more) {
+        more = false;
+        for (unsigned chain = 0; chain < RDL_TIMER_CHAINS; chain++) {
+            struct rdl_timer *timer = rest[chain];
 
-        place(timers, timer);
-        timer = next;
+            if (!timer)
+                continue;
+            more = true;
+            rest[chain] = timer->next;
+            __builtin_prefetch(timer->next, 1);
+            place(timers, timer);
+        }
     }
 }
 
@@ -299,8 +330,10 @@ void rdl_timer_disarm(struct rdl_timers *timers, struct rdl_timer *timer)
     unlink_node(timer);
     if (!timer->next && offset < sizeof(timers->slots)) {
         unsigned index = (unsigned)(offset / sizeof(timers->slots[0][0]));
+        unsigned level = index / RDL_TIMER_SLOTS, slot = index % RDL_TIMER_SLOTS;
 
-        clear_occupied(timers, index / RDL_TIMER_SLOTS, index % RDL_TIMER_SLOTS);
+        if (is_empty(timers->slots[level][slot]))
+            clear_occupied(timers, level, slot);
     }
     if (--timers->count == 0)
         timers->next_ns = INT64_MAX;
@@ -332,8 +365,9 @@ int64_t rdl_timers_next(struct rdl_timers *timers)
     if (timers->next_ns != UNKNOWN)
         return timers->next_ns;
     if (first_slot(timers, &level, &slot, &begin))
-        next = earliest(timers->slots[level][slot], next, level ? SCAN_MAX : UINT32_MAX,
-                        (int64_t)(begin << TICK_BITS));
+        for (unsigned chain = 0; chain < RDL_TIMER_CHAINS; chain++)
+            next = earliest(timers->slots[level][slot][chain], next, level ? SCAN_MAX : UINT32_MAX,
+                            (int64_t)(begin << TICK_BITS));
     next = earliest(timers->late, next, UINT32_MAX, 0);
     /* due is sorted. */
     if (timers->due && timers->due->deadline_ns < next)

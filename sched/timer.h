@@ -18,6 +18,7 @@
 enum {
     RDL_TIMER_LEVELS = 8,
     RDL_TIMER_SLOTS = 64, /* per level: one word of occupancy bits */
+    RDL_TIMER_CHAINS = 8, /* lists per slot, which fill a cache line */
 };
 
 struct rdl_loop;
@@ -42,7 +43,7 @@ struct rdl_timers {
     struct rdl_timer *late;              /* armed by a fire function, and already due */
     uint64_t levels;                     /* bit per level that has an occupied slot */
     uint64_t occupied[RDL_TIMER_LEVELS]; /* bit per slot that has a timer */
-    struct rdl_timer *slots[RDL_TIMER_LEVELS][RDL_TIMER_SLOTS];
+    struct rdl_timer *slots[RDL_TIMER_LEVELS][RDL_TIMER_SLOTS][RDL_TIMER_CHAINS];
 };
 
 /* Called with each timer that is due, after it was disarmed: the timer is fire's to arm again or
