@@ -117,6 +117,19 @@ static bool ends_within(struct child *child, int seconds)
     return child->ended;
 }
 
+/* What the kernel thinks of the connections of a process, and when it will send something again. */
+static void show_sockets(pid_t pid)
+{
+    char line[160];
+
+    (void)fflush(stderr);
+    (void)snprintf(line, sizeof(line),
+                   "nsenter -t %d -n ss -tanoi state connected exclude time-wait | head -n 60 >&2",
+                   (int)pid);
+    if (system(line) != 0)
+        fprintf(stderr, "no ss(8) to ask for the sockets of process %d\n", (int)pid);
+}
+
 /* Shows what both do, and ends them. */
 __attribute__((noreturn)) static void stuck(struct soak_faults *f, struct child *server,
                                             struct child *client, const char *what)
@@ -132,6 +145,7 @@ __attribute__((noreturn)) static void stuck(struct soak_faults *f, struct child 
                     (unsigned)child->status);
             continue;
         }
+        show_sockets(child->pid);
         (void)kill(child->pid, SIGQUIT); /* prints its tasks */
         (void)sleep(2);
         (void)kill(child->pid, SIGKILL);

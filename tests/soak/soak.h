@@ -76,6 +76,10 @@ static inline uint8_t soak_byte(uint32_t id, bool down, size_t place)
 
 struct raddle_group;
 
+/* A reset is sent once, and may be lost like any packet: who then only waits to receive would wait for ever. Asks the
+ * kernel to look after the other side when it has been silent for a while. Both sides, before anything else. */
+void soak_keep_alive(raddle_stream *stream);
+
 /* Sends so many bytes of a direction, counted in *sent before they may leave. 0 or -errno. */
 int soak_send(raddle_stream *stream, uint32_t id, bool down, uint32_t bytes, uint32_t *sent);
 

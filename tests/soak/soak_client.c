@@ -233,6 +233,7 @@ static int connect_once(struct user *user)
     if (rc < 0)
         return rest_after(rc);
     note_open();
+    soak_keep_alive(up.stream);
     soak_count(&soak_board->half_closed, manner == HALF_CLOSED);
     if (test_random(&user->random) % 8 == 0)
         lose_packets(up.stream);

@@ -71,6 +71,7 @@ static void serve_one(raddle_stream *stream)
 
 static int handle(void *arg)
 {
+    soak_keep_alive(arg);
     serve_one(arg);
     (void)raddle_stream_close(arg);
     soak_count(&soak_board->served, 1);

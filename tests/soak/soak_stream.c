@@ -6,6 +6,24 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/socket.h>
+
+void soak_keep_alive(raddle_stream *stream)
+{
+    static const struct {
+        int level, name, value;
+    } options[] = {{IPPROTO_TCP, TCP_KEEPIDLE, 10},
+                   {IPPROTO_TCP, TCP_KEEPINTVL, 5},
+                   {IPPROTO_TCP, TCP_KEEPCNT, 6},
+                   {SOL_SOCKET, SO_KEEPALIVE, 1}};
+
+    for (unsigned i = 0; i < sizeof(options) / sizeof(options[0]); i++)
+        EXPECT_EQ(setsockopt(raddle_stream_fd(stream), options[i].level, options[i].name,
+                             &options[i].value, sizeof(options[i].value)),
+                  0);
+}
 
 int soak_send(raddle_stream *stream, uint32_t id, bool down, uint32_t bytes, uint32_t *sent)
 {
