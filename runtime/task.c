@@ -186,6 +186,14 @@ static struct rdl_strand *strand_of(const struct raddle_spawn_options *options)
     return self ? self->strand : NULL;
 }
 
+/* An eager one runs on the caller's loop, on the caller's turn if it is in a strand. */
+static bool can_be_eager(const struct rdl_strand *strand, const struct rdl_loop *there)
+{
+    const struct rdl_fiber *self = rdl_fiber_self();
+
+    return there == rdl_loop_current() && (!strand || (self && strand == self->strand));
+}
+
 /* With its place in the group. */
 static int start_task(const struct rdl_spawn *spawn, raddle_task **out)
 {
@@ -195,12 +203,15 @@ static int start_task(const struct rdl_spawn *spawn, raddle_task **out)
     struct rdl_loop *there = options->loop ? &options->loop->base : here;
     struct rdl_stack_cache *cache = here ? &here->stacks : NULL;
     struct raddle_task *handle = NULL;
+    struct rdl_strand *strand = strand_of(options);
     struct rdl_fiber *fiber;
     struct rdl_task *task;
     int rc = 0;
 
     if (!there)
         return -EPERM;
+    if (options->eager_start && !can_be_eager(strand, there))
+        return -EINVAL;
     rc = rdl_fiber_create(cache, sizeof(*task), offsetof(struct rdl_task, root),
                           options->stack_bytes, task_main, &fiber);
     if (rc < 0)
@@ -216,7 +227,7 @@ static int start_task(const struct rdl_spawn *spawn, raddle_task **out)
     name_task(task, options, spawn->site);
     fiber->home = there;
     fiber->quiet = spawn->quiet;
-    fiber->strand = rdl_strand_ref(strand_of(options));
+    fiber->strand = rdl_strand_ref(strand);
     rdl_atomic_store_relaxed(&fiber->mobility,
                              (uint8_t)(options->loop       ? RADDLE_PINNED
                                        : options->mobility ? options->mobility
@@ -242,8 +253,15 @@ static int start_task(const struct rdl_spawn *spawn, raddle_task **out)
         goto discard;
     }
     if (there == here) {
-        rdl_loop_start(here, fiber);
-    } else if (!rdl_loop_post(there, &fiber->run)) {
+        if (out)
+            *out = handle; /* before it runs: an eager one may look for it there */
+        if (options->eager_start)
+            rdl_fiber_start_eagerly(fiber);
+        else
+            rdl_loop_start(here, fiber);
+        return 0;
+    }
+    if (!rdl_loop_post(there, &fiber->run)) {
         rdl_group_unlink(task);
         rc = RADDLE_ESHUTDOWN;
         goto discard;
