@@ -3,6 +3,11 @@
  *
  * A handle outlives its task. Its lock decides between the task that ends (task becomes NULL, outcome is
  * set, joiners are called one by one, see sched/line.h) and those who join, cancel or ask.
+ *
+ * A task has one when somebody asks for it, which may be a foreign thread that has pinned it (runtime/tree.c), at its
+ * very end. Whoever makes it publishes it by a compare-exchange: one wins. A task that ends looks for it twice,
+ * first to tell joiners early, and then under its group's lock, when nobody has pinned it, on its way out of the
+ * list: who has made one after the first look is seen there, because the unpin is under the same lock.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -55,15 +60,25 @@ void raddle_task_unref(raddle_task *task)
         rdl_sys_free(task);
 }
 
+struct raddle_task *rdl_task_handle(struct rdl_task *task)
+{
+    /* acquire pairs with the release of who made it. */
+    struct raddle_task *handle = rdl_atomic_load_acquire(&task->handle), *mine;
+
+    if (handle)
+        return handle;
+    mine = make_handle(task);
+    if (mine && rdl_atomic_cas_acq_rel(&task->handle, &handle, mine))
+        return mine;
+    rdl_sys_free(mine);
+    return handle; /* another's */
+}
+
 raddle_task *raddle_self(void)
 {
     struct rdl_task *self = rdl_task_self();
 
-    if (!self)
-        return NULL;
-    if (!rdl_atomic_load_relaxed(&self->handle))
-        rdl_atomic_store_relaxed(&self->handle, make_handle(self));
-    return rdl_atomic_load_relaxed(&self->handle);
+    return self ? rdl_task_handle(self) : NULL;
 }
 
 const char *raddle_task_name(const raddle_task *task)
@@ -78,13 +93,11 @@ void *raddle_task_arg(const raddle_task *task)
 
 /* The life of a task. */
 
-static void tell_joiners(struct rdl_task *self, const struct raddle_outcome *outcome)
+void rdl_task_tell(struct rdl_task *self, const struct raddle_outcome *outcome)
 {
-    struct raddle_task *handle = rdl_atomic_load_relaxed(&self->handle);
+    struct raddle_task *handle = rdl_atomic_load_acquire(&self->handle);
     struct rdl_ticket joiner;
 
-    if (!handle)
-        return;
     rdl_lock_acquire(&handle->lock);
     handle->task = NULL;
     handle->outcome = *outcome;
@@ -94,9 +107,6 @@ static void tell_joiners(struct rdl_task *self, const struct raddle_outcome *out
         rdl_lock_acquire(&handle->lock);
     }
     rdl_lock_release(&handle->lock);
-    if (!self->group->as_completed || self->starting)
-        raddle_task_unref(handle);
-    /* Otherwise the group has it from the unlink on. */
 }
 
 /* What lay in a frame of this stack is gone, and with it the list. */
@@ -128,6 +138,7 @@ static void task_main(struct rdl_fiber *fiber)
 {
     struct rdl_task *self = (struct rdl_task *)(void *)fiber;
     struct raddle_outcome outcome = {.rc = self->fn(self->arg)};
+    struct raddle_task *handle;
 
     rdl_check(rdl_loop_current(),
               "a task returned in the child of a fork: end the child with _exit()");
@@ -144,8 +155,12 @@ static void task_main(struct rdl_fiber *fiber)
         (void)rdl_fiber_move(fiber, self->stops); /* it is open for as long as we are */
     rdl_group_child_ended(self, &outcome);
     end_own(self); /* of whom an error was reported to */
-    tell_joiners(self, &outcome);
-    rdl_group_unlink(self);
+    if (rdl_atomic_load_acquire(&self->handle))
+        rdl_task_tell(self, &outcome);
+    rdl_group_unlink(self, &outcome);
+    handle = rdl_atomic_load_relaxed(&self->handle);
+    if (handle)
+        raddle_task_unref(handle);
     if (self->stops)
         self->stops->stop = true;
 }
@@ -262,7 +277,7 @@ static int start_task(const struct rdl_spawn *spawn, raddle_task **out)
         return 0;
     }
     if (!rdl_loop_post(there, &fiber->run)) {
-        rdl_group_unlink(task);
+        rdl_group_unlink(task, NULL);
         rc = RADDLE_ESHUTDOWN;
         goto discard;
     }
@@ -456,7 +471,7 @@ int raddle_uncancel(void)
 
     if (!self)
         return -EPERM;
-    handle = rdl_atomic_load_relaxed(&self->handle);
+    handle = rdl_atomic_load_acquire(&self->handle);
     if (!handle)
         return 0; /* who cancels a task has its handle */
     rdl_lock_acquire(&handle->lock);
