@@ -68,8 +68,7 @@ static const char *mobility_name(unsigned mobility)
     return mobility < 4 ? names[mobility] : "?";
 }
 
-/* Whether the wait is one of io/op.c, and its object the descriptor. */
-static bool is_operation(const char *what)
+bool rdl_dump_is_operation(const char *what)
 {
     for (unsigned code = 0; code < RDL_OP_CODES; code++)
         if (what == rdl_op_name((enum rdl_op_code)code))
@@ -87,7 +86,7 @@ static void print_wait(struct dump *d, struct rdl_fiber *fiber)
         print(d, "runnable or running");
         return;
     }
-    if (is_operation(what))
+    if (rdl_dump_is_operation(what))
         print(d, "waits in %s(%d)", what, (int)object);
     else
         print(d, "waits for %s", what);

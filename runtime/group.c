@@ -117,6 +117,7 @@ bool rdl_group_link(struct rdl_group *g, struct rdl_task *child)
             g->first = child;
         g->last = child;
         g->live++;
+        child->walks = rdl_atomic_load_relaxed(&rdl_tree_walks);
         rdl_atomic_store_relaxed(&child->fiber.stack->wait.poked, g->poked);
     }
     rdl_lock_release(&g->lock);
@@ -273,13 +274,14 @@ void rdl_group_drop_place(struct rdl_group *g)
         (void)rdl_fiber_fire(next, 0);
 }
 
-/* Under the lock: the handle of a child that goes, for raddle_group_next(). */
-static void keep_ended(struct rdl_group *g, const struct rdl_task *child)
+/* Under the lock: the handle of a child that goes, for raddle_group_next(), with the child's reference. */
+static void keep_ended(struct rdl_group *g, struct rdl_task *child)
 {
     struct raddle_task *handle = rdl_atomic_load_relaxed(&child->handle);
 
     if (child->starting)
         return;
+    rdl_atomic_store_relaxed(&child->handle, NULL);
     handle->next_ended = NULL;
     if (g->ended_first)
         g->ended_last->next_ended = handle;
@@ -288,13 +290,25 @@ static void keep_ended(struct rdl_group *g, const struct rdl_task *child)
     g->ended_last = handle;
 }
 
-void rdl_group_unlink(struct rdl_task *child)
+/* The child itself, at its end, under the lock: a walker has made a handle for it since it told those who watch. */
+static bool has_untold(const struct rdl_task *child)
 {
-    struct rdl_group *g = child->group;
-    struct rdl_ticket closer = {.wait = NULL}, spawner = {.wait = NULL};
+    const struct raddle_task *handle = rdl_atomic_load_relaxed(&child->handle);
 
-    rdl_lock_acquire(&g->lock);
-    while (child->pins) {
+    return handle && handle->task;
+}
+
+/* Under the lock, which it releases meanwhile: until nobody can find the child but in the list. */
+static void wait_to_leave(struct rdl_group *g, struct rdl_task *child,
+                          const struct raddle_outcome *outcome)
+{
+    while (child->pins || has_untold(child)) {
+        if (!child->pins) {
+            rdl_lock_release(&g->lock);
+            rdl_task_tell(child, outcome);
+            rdl_lock_acquire(&g->lock);
+            continue;
+        }
         /* A walker stands on us (runtime/tree.c): it wakes us when it goes. */
         child->exit = rdl_fiber_arm(&child->fiber, RDL_PARK_SHIELDED);
         rdl_lock_release(&g->lock);
@@ -302,6 +316,16 @@ void rdl_group_unlink(struct rdl_task *child)
         rdl_lock_acquire(&g->lock);
         child->exit.wait = NULL;
     }
+}
+
+void rdl_group_unlink(struct rdl_task *child, const struct raddle_outcome *outcome)
+{
+    struct rdl_group *g = child->group;
+    struct rdl_ticket closer = {.wait = NULL}, spawner = {.wait = NULL};
+
+    rdl_lock_acquire(&g->lock);
+    if (__builtin_expect(child->pins || has_untold(child), 0) && outcome)
+        wait_to_leave(g, child, outcome);
     if (child->prev)
         child->prev->next = child->next;
     else

@@ -71,6 +71,16 @@ void rdl_raddle_loop_for_each(void (*fn)(struct raddle_loop *loop, void *arg), v
     pthread_mutex_unlock(&registry_lock);
 }
 
+bool rdl_raddle_loops_run(const struct rdl_fiber *fiber)
+{
+    const struct raddle_loop *loop;
+
+    for (loop = registry; loop; loop = loop->next)
+        if (rdl_atomic_load_relaxed(&loop->base.current) == fiber)
+            return true;
+    return false;
+}
+
 void rdl_raddle_loops_lock(void)
 {
     pthread_mutex_lock(&registry_lock);

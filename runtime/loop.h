@@ -95,6 +95,9 @@ bool rdl_raddle_loop_exists(const struct raddle_loop *loop, uint64_t id);
 /* Any thread: calls fn for each loop of the process; none is freed meanwhile. */
 void rdl_raddle_loop_for_each(void (*fn)(struct raddle_loop *loop, void *arg), void *arg);
 
+/* Called back by that: does one of the loops run fiber just now? */
+bool rdl_raddle_loops_run(const struct rdl_fiber *fiber);
+
 /* Once per process, and harmless to repeat: what happens to loops when the process forks (fork.c). */
 int rdl_fork_install(void);
 /* For fork.c: keeps loops from coming and going, and lets them again; the child forgets them all. */

@@ -3,6 +3,11 @@
  *
  * A handle outlives its task. Its lock decides between the task that ends (task becomes NULL, outcome is
  * set, joiners are called one by one, see sched/line.h) and those who join, cancel or ask.
+ *
+ * A task has one when somebody asks for it, which may be a foreign thread that has pinned it (runtime/tree.c), at its
+ * very end. Whoever makes it publishes it by a compare-exchange: one wins. A task that ends looks for it twice,
+ * first to tell joiners early, and then under its group's lock, when nobody has pinned it, on its way out of the
+ * list: who has made one after the first look is seen there, because the unpin is under the same lock.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -55,15 +60,25 @@ void raddle_task_unref(raddle_task *task)
         rdl_sys_free(task);
 }
 
+struct raddle_task *rdl_task_handle(struct rdl_task *task)
+{
+    /* acquire pairs with the release of who made it. */
+    struct raddle_task *handle = rdl_atomic_load_acquire(&task->handle), *mine;
+
+    if (handle)
+        return handle;
+    mine = make_handle(task);
+    if (mine && rdl_atomic_cas_acq_rel(&task->handle, &handle, mine))
+        return mine;
+    rdl_sys_free(mine);
+    return handle; /* another's */
+}
+
 raddle_task *raddle_self(void)
 {
     struct rdl_task *self = rdl_task_self();
 
-    if (!self)
-        return NULL;
-    if (!rdl_atomic_load_relaxed(&self->handle))
-        rdl_atomic_store_relaxed(&self->handle, make_handle(self));
-    return rdl_atomic_load_relaxed(&self->handle);
+    return self ? rdl_task_handle(self) : NULL;
 }
 
 const char *raddle_task_name(const raddle_task *task)
@@ -78,13 +93,11 @@ void *raddle_task_arg(const raddle_task *task)
 
 /* The life of a task. */
 
-static void tell_joiners(struct rdl_task *self, const struct raddle_outcome *outcome)
+void rdl_task_tell(struct rdl_task *self, const struct raddle_outcome *outcome)
 {
-    struct raddle_task *handle = rdl_atomic_load_relaxed(&self->handle);
+    struct raddle_task *handle = rdl_atomic_load_acquire(&self->handle);
     struct rdl_ticket joiner;
 
-    if (!handle)
-        return;
     rdl_lock_acquire(&handle->lock);
     handle->task = NULL;
     handle->outcome = *outcome;
@@ -94,9 +107,6 @@ static void tell_joiners(struct rdl_task *self, const struct raddle_outcome *out
         rdl_lock_acquire(&handle->lock);
     }
     rdl_lock_release(&handle->lock);
-    if (!self->group->as_completed || self->starting)
-        raddle_task_unref(handle);
-    /* Otherwise the group has it from the unlink on. */
 }
 
 /* What lay in a frame of this stack is gone, and with it the list. */
@@ -132,6 +142,7 @@ static void task_main(struct rdl_fiber *fiber)
 {
     struct rdl_task *self = (struct rdl_task *)(void *)fiber;
     struct raddle_outcome outcome = {.rc = self->fn(self->arg)};
+    struct raddle_task *handle;
 
     rdl_check(rdl_loop_current(),
               "a task returned in the child of a fork: end the child with _exit()");
@@ -152,8 +163,12 @@ static void task_main(struct rdl_fiber *fiber)
         if (owns(self)) /* of whom an error was reported to */
             end_own(self);
     }
-    tell_joiners(self, &outcome);
-    rdl_group_unlink(self);
+    if (rdl_atomic_load_acquire(&self->handle))
+        rdl_task_tell(self, &outcome);
+    rdl_group_unlink(self, &outcome);
+    handle = rdl_atomic_load_relaxed(&self->handle);
+    if (handle)
+        raddle_task_unref(handle);
     if (self->stops)
         self->stops->stop = true;
 }
@@ -194,6 +209,14 @@ static struct rdl_strand *strand_of(const struct raddle_spawn_options *options)
     return self ? self->strand : NULL;
 }
 
+/* An eager one runs on the caller's loop, on the caller's turn if it is in a strand. */
+static bool can_be_eager(const struct rdl_strand *strand, const struct rdl_loop *there)
+{
+    const struct rdl_fiber *self = rdl_fiber_self();
+
+    return there == rdl_loop_current() && (!strand || (self && strand == self->strand));
+}
+
 /* With its place in the group. */
 static int start_task(const struct rdl_spawn *spawn, raddle_task **out)
 {
@@ -203,12 +226,15 @@ static int start_task(const struct rdl_spawn *spawn, raddle_task **out)
     struct rdl_loop *there = options->loop ? &options->loop->base : here;
     struct rdl_stack_cache *cache = here ? &here->stacks : NULL;
     struct raddle_task *handle = NULL;
+    struct rdl_strand *strand = strand_of(options);
     struct rdl_fiber *fiber;
     struct rdl_task *task;
     int rc = 0;
 
     if (!there)
         return -EPERM;
+    if (options->eager_start && !can_be_eager(strand, there))
+        return -EINVAL;
     rc = rdl_fiber_create(cache, sizeof(*task), offsetof(struct rdl_task, root),
                           options->stack_bytes, task_main, &fiber);
     if (rc < 0)
@@ -224,7 +250,7 @@ static int start_task(const struct rdl_spawn *spawn, raddle_task **out)
     name_task(task, options, spawn->site);
     fiber->home = there;
     fiber->quiet = spawn->quiet;
-    fiber->strand = rdl_strand_ref(strand_of(options));
+    fiber->strand = rdl_strand_ref(strand);
     rdl_atomic_store_relaxed(&fiber->mobility,
                              (uint8_t)(options->loop       ? RADDLE_PINNED
                                        : options->mobility ? options->mobility
@@ -250,9 +276,16 @@ static int start_task(const struct rdl_spawn *spawn, raddle_task **out)
         goto discard;
     }
     if (there == here) {
-        rdl_loop_start(here, fiber);
-    } else if (!rdl_loop_post(there, &fiber->run)) {
-        rdl_group_unlink(task);
+        if (out)
+            *out = handle; /* before it runs: an eager one may look for it there */
+        if (options->eager_start)
+            rdl_fiber_start_eagerly(fiber);
+        else
+            rdl_loop_start(here, fiber);
+        return 0;
+    }
+    if (!rdl_loop_post(there, &fiber->run)) {
+        rdl_group_unlink(task, NULL);
         rc = RADDLE_ESHUTDOWN;
         goto discard;
     }
@@ -446,7 +479,7 @@ int raddle_uncancel(void)
 
     if (!self)
         return -EPERM;
-    handle = rdl_atomic_load_relaxed(&self->handle);
+    handle = rdl_atomic_load_acquire(&self->handle);
     if (!handle)
         return 0; /* who cancels a task has its handle */
     rdl_lock_acquire(&handle->lock);

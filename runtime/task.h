@@ -89,8 +89,10 @@ struct rdl_task {
 
     raddle_task_fn *fn;
     void *arg;
-    /* NULL until somebody wants one. Set by the task, or before it starts; compared by others. */
+    /* NULL until somebody wants one. Set once: before the task starts, by it, or by a walker that has pinned it. The
+     * task's reference is given back when nobody can pin it any more. */
     rdl_atomic(struct raddle_task *) handle;
+    uint64_t walks; /* that had begun when it was linked (runtime/tree.c) */
     const struct raddle_spawn_site *site;
     void *context;          /* of the server that accepted its connection */
     struct rdl_loop *stops; /* a main task: the loop that runs for it, on which it ends */
@@ -171,10 +173,17 @@ static inline int rdl_group_take_place(struct rdl_group *group)
 }
 
 /* A child links itself in and out (runtime/group.c). link: false when the group is closed. child_ended: how it
- * ended, which its group need not hear when it is as expected. */
+ * ended, which its group need not hear when it is as expected. unlink: outcome is NULL of one that was never
+ * started. */
 bool rdl_group_link(struct rdl_group *group, struct rdl_task *child);
 void rdl_group_child_ended(struct rdl_task *child, const struct raddle_outcome *outcome);
-void rdl_group_unlink(struct rdl_task *child);
+void rdl_group_unlink(struct rdl_task *child, const struct raddle_outcome *outcome);
+
+/* A task at its end, which has a handle, tells those who watch it; again in rdl_group_unlink(), if somebody has begun to since. */
+void rdl_task_tell(struct rdl_task *self, const struct raddle_outcome *outcome);
+
+/* The task itself, or who has pinned it: its handle, which the task has a reference to; NULL: no memory for it. */
+struct raddle_task *rdl_task_handle(struct rdl_task *task);
 
 static inline bool rdl_group_expected(const struct rdl_task *child,
                                       const struct raddle_outcome *outcome)
@@ -206,10 +215,13 @@ void rdl_group_cancel_root(struct rdl_group *group, const char *reason);
 /* The task that entered it: is scope past its deadline, or cancelled from outside of it? */
 bool rdl_scope_overrun(struct rdl_scope *scope);
 
-/* Any thread: visits every task below a root group, parents first; each is kept from ending while
- * it is visited. depth counts from 0. */
+/* Any thread: visits every task below a root group that was there when the walk began, parents first; each is kept
+ * from ending while it is visited. depth counts from 0. */
 void rdl_tree_visit(struct rdl_group *root,
                     void (*visit)(struct rdl_task *, unsigned depth, void *), void *arg);
+
+/* For rdl_group_link(): such walks that have begun. */
+extern rdl_atomic(uint64_t) rdl_tree_walks;
 
 /* Stops the process: what only a bug in the caller can do. */
 _Noreturn void rdl_die(const char *what);

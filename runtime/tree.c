@@ -16,6 +16,13 @@
  * linked later is born poked: it will look at its scopes before it first waits. A group opened
  * later, in a task that was poked before its groups were visited, takes over the task's own poke
  * (runtime/group.c).
+ *
+ * A look at all tasks must come to an end while others spawn as fast as they can. Such walks are numbered, and a
+ * child is linked, under its group's lock, with the number of walks that had begun. Children are listed in the order
+ * in which they were linked, and so their numbers never fall: with the first that has this walk's number or a higher
+ * one begin those that came after it, and there it leaves the group. Who was linked before it began, which others
+ * know by whatever orders the two, has a lower one. The counter needs no ordering of its own: who reads an old value
+ * is looked at, too.
  */
 #include "runtime/task.h"
 
@@ -25,7 +32,10 @@ struct walk {
     bool cancel;           /* poke, and skip what a shield holds off */
     uint32_t depth;        /* cancel: only groups whose scope lies at or inside this depth ... */
     struct rdl_task *base; /* ... of this task, where the walk began; it needs no pin */
+    uint64_t number;       /* not those that were linked after this walk began; UINT64_MAX: all */
 };
+
+rdl_atomic(uint64_t) rdl_tree_walks;
 
 static struct rdl_group *group_of(struct rdl_scope *scope)
 {
@@ -49,6 +59,8 @@ static struct rdl_task *pin_first(const struct walk *walk, struct rdl_group *gro
 
     rdl_lock_acquire(&group->lock);
     child = group->first;
+    if (child && child->walks >= walk->number)
+        child = NULL;
     if (child)
         child->pins++;
     if (walk->cancel)
@@ -85,7 +97,7 @@ void rdl_task_unpin(struct rdl_task *task)
 }
 
 /* From a pinned task to its next sibling; NULL, still pinned, when it is the last. */
-static struct rdl_task *to_sibling(struct rdl_task *task)
+static struct rdl_task *to_sibling(const struct walk *walk, struct rdl_task *task)
 {
     struct rdl_group *group = task->group;
     struct rdl_ticket leaving = {.wait = NULL};
@@ -93,6 +105,8 @@ static struct rdl_task *to_sibling(struct rdl_task *task)
 
     rdl_lock_acquire(&group->lock);
     next = task->next;
+    if (next && next->walks >= walk->number)
+        next = NULL;
     if (next) {
         next->pins++;
         leaving = drop_pin(task);
@@ -136,7 +150,7 @@ static void walk_from(const struct walk *walk, struct rdl_task *task, visit_fn *
             struct rdl_group *group = task->group;
             struct rdl_task *owner = group->owner;
 
-            next = to_sibling(task);
+            next = to_sibling(walk, task);
             if (next)
                 break;
             /* group stays until its last child is unpinned, and so does owner. */
@@ -163,7 +177,7 @@ static void poke(struct rdl_task *task, unsigned depth, void *arg)
 void rdl_scope_poke_tree(struct rdl_scope *scope)
 {
     struct rdl_task *base = (struct rdl_task *)(void *)scope->fiber;
-    struct walk walk = {.cancel = true, .depth = scope->depth, .base = base};
+    struct walk walk = {.cancel = true, .depth = scope->depth, .base = base, .number = UINT64_MAX};
 
     rdl_fiber_poke(&base->fiber, scope->depth);
     walk_from(&walk, to_children(&walk, base, NULL), poke, NULL);
@@ -177,7 +191,7 @@ void rdl_scope_cancel_tree(struct rdl_scope *scope, const char *reason)
 
 void rdl_group_cancel_root(struct rdl_group *group, const char *reason)
 {
-    struct walk walk = {.cancel = true};
+    struct walk walk = {.cancel = true, .number = UINT64_MAX};
 
     rdl_scope_mark(&group->scope, RDL_SCOPE_CANCELLED, reason);
     walk_from(&walk, pin_first(&walk, group), poke, NULL);
@@ -185,7 +199,8 @@ void rdl_group_cancel_root(struct rdl_group *group, const char *reason)
 
 void rdl_tree_visit(struct rdl_group *root, visit_fn *visit, void *arg)
 {
-    struct walk walk = {.cancel = false};
+    struct walk walk = {.cancel = false,
+                        .number = rdl_atomic_fetch_add_relaxed(&rdl_tree_walks, 1u) + 1};
 
     walk_from(&walk, pin_first(&walk, root), visit, arg);
 }

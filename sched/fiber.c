@@ -231,6 +231,21 @@ void rdl_fiber_complete(struct rdl_fiber *fiber, struct rdl_op *op)
         rdl_fiber_finish(fiber->home, fiber);
 }
 
+void rdl_fiber_start_eagerly(struct rdl_fiber *fiber)
+{
+    struct rdl_loop *loop = rdl_loop_current();
+    struct rdl_fiber *self = rdl_atomic_load_relaxed(&loop->current);
+
+    if (loop->team || !self) {
+        rdl_loop_start_next(loop, fiber);
+        return;
+    }
+    int *stale;
+    int saved = errno_save(loop, &stale);
+    rdl_loop_start_now(loop, self, fiber);
+    errno_restore(self, stale, saved);
+}
+
 void rdl_fiber_yield(struct rdl_fiber *self)
 {
     struct rdl_loop *loop = rdl_loop_current();

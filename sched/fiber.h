@@ -53,6 +53,7 @@ struct rdl_fiber {
     bool sent;      /* the same, by the debug mode that moves what may move */
     bool held_poke; /* a poke from before a shielded park, to be looked at after it */
     bool quiet;     /* started by a loop for itself: no other is woken for it */
+    bool lent;      /* started eagerly, and runs on its spawner's turn of their strand */
     bool told;      /* that it is cancelled, by more than a scope of its own */
 
     /* For dumps: what it waits for, a static string (NULL: it doesn't), an object, since when.
@@ -124,6 +125,10 @@ void rdl_fiber_complete(struct rdl_fiber *fiber, struct rdl_op *op);
 /* Home's thread: the wait of a parked fiber has ended, and the fiber is the caller's. Runnable when
  * nothing of the wait is left. A fiber that has not started is runnable at once. */
 void rdl_fiber_finish(struct rdl_loop *home, struct rdl_fiber *fiber);
+
+/* The running loop's thread: a fresh fiber that is pinned nowhere else, in no strand or the caller's, starts before
+ * the call returns, if a fiber of a loop that is alone calls; otherwise it is the next to run here. */
+void rdl_fiber_start_eagerly(struct rdl_fiber *fiber);
 
 /* Lets others run; no cancellation point. */
 void rdl_fiber_yield(struct rdl_fiber *self);

@@ -18,6 +18,12 @@
  * the oldest, so that none starves: one per time slice, as each opens the tree of tasks at another place and
  * needs stacks there. Every EVERY_INJECTED-th pick looks into the injector.
  *
+ * Eager starts, on a loop that is alone. The new fiber is switched to without being queued, and its spawner is put
+ * first in local: so it goes on as soon as the new one leaves its stack, before anything else of this loop runs,
+ * and spawners of spawners after it, the innermost first. Nothing else is put there. The spawner keeps the turn of
+ * its strand, on which the new fiber runs (lent) until it leaves: neither is another one's turn in between, nor is
+ * there one to pass on.
+ *
  * Strands. A fiber of one is queued only with the strand's turn, which it asks for where it becomes runnable, and
  * which whoever lands after it passes on (sched/strand.h).
  *
@@ -199,6 +205,17 @@ static inline void push_local(struct rdl_loop *loop, struct rdl_runnable *r)
     loop->local_last = r;
 }
 
+/* What is next. It also counts with what has to run before a stop. */
+static void push_first(struct rdl_loop *loop, struct rdl_runnable *r)
+{
+    loop->pushed++;
+    loop->stop_at++;
+    r->next = loop->local_first;
+    if (!loop->local_first)
+        loop->local_last = r;
+    loop->local_first = r;
+}
+
 static inline struct rdl_runnable *pop_local(struct rdl_loop *loop)
 {
     struct rdl_runnable *r = loop->local_first;
@@ -356,6 +373,22 @@ void rdl_loop_start(struct rdl_loop *loop, struct rdl_fiber *fiber)
     push_shared(loop, &loop->fresh, &fiber->run); /* from here on another loop may have run it */
     if (!quiet || loop->local_first || rdl_deque_count(&loop->fresh) > 1)
         team_call(loop->team);
+}
+
+void rdl_loop_start_next(struct rdl_loop *loop, struct rdl_fiber *fiber)
+{
+    struct rdl_runnable *before = loop->lifo;
+
+    count_start(loop);
+    if (!has_turn(fiber))
+        return;
+    if (!loop->team) {
+        push_first(loop, &fiber->run);
+        return;
+    }
+    loop->lifo = &fiber->run;
+    if (before)
+        rdl_loop_enqueue(loop, before);
 }
 
 /* Picking. */
@@ -691,11 +724,16 @@ void rdl_loop_land(struct rdl_loop *loop)
     struct rdl_fiber *prev = loop->leaving;
     struct rdl_strand *strand;
     struct rdl_stack *stack;
+    bool lent = false;
 
     if (!prev)
         return;
     loop->leaving = NULL;
     strand = prev->strand;
+    if (__builtin_expect(strand != NULL, 0)) {
+        lent = prev->lent;
+        prev->lent = false;
+    }
     switch (loop->leaving_how) {
     case RDL_LEAVE_PARK:
         /* Once it is parked, the fiber may be gone. */
@@ -725,7 +763,8 @@ void rdl_loop_land(struct rdl_loop *loop)
         break;
     }
     if (__builtin_expect(strand != NULL, 0)) {
-        pass_turn(loop, strand);
+        if (!lent)
+            pass_turn(loop, strand);
         if (loop->leaving_how == RDL_LEAVE_EXIT)
             rdl_strand_unref(strand);
     }
@@ -763,6 +802,18 @@ rdl_loop_leave(struct rdl_loop *loop, struct rdl_fiber *self, enum rdl_leaving h
     if (how == RDL_LEAVE_EXIT)
         rdl_coroutine_leave(&self->co, to);
     rdl_coroutine_switch_inline(&self->co, to);
+    rdl_loop_land(self->home);
+}
+
+/* As rdl_loop_leave(), to a certain one. */
+__attribute__((noinline, no_stack_protector)) void
+rdl_loop_start_now(struct rdl_loop *loop, struct rdl_fiber *self, struct rdl_fiber *fiber)
+{
+    count_start(loop);
+    fiber->lent = fiber->strand != NULL;
+    push_first(loop, &self->run);
+    enter(loop, fiber);
+    rdl_coroutine_switch_inline(&self->co, &fiber->co);
     rdl_loop_land(self->home);
 }
 

@@ -183,6 +183,13 @@ void rdl_loop_enqueue(struct rdl_loop *loop, struct rdl_runnable *r);
 /* Loop's thread: queues a fresh fiber where the team may take it. */
 void rdl_loop_start(struct rdl_loop *loop, struct rdl_fiber *fiber);
 
+/* Loop's thread: it is the next that runs here. */
+void rdl_loop_start_next(struct rdl_loop *loop, struct rdl_fiber *fiber);
+
+/* self, which runs on a loop that is alone: starts fiber, whose strand is NULL or its own, and returns when that has
+ * left its stack for the first time. */
+void rdl_loop_start_now(struct rdl_loop *loop, struct rdl_fiber *self, struct rdl_fiber *fiber);
+
 /* Any thread: queues r on that loop. False: the loop is closed, and r still the caller's. */
 bool rdl_loop_post(struct rdl_loop *loop, struct rdl_runnable *r);
 

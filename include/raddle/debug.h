@@ -6,8 +6,10 @@
 
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include <raddle/task.h>
+#include <raddle/time.h>
 #include <raddle/version.h>
 
 #ifdef __cplusplus
@@ -23,6 +25,62 @@ extern "C" {
  * Since     0.1
  */
 RADDLE_API int raddle_print_tasks(int fd);
+
+/** What a task was doing. */
+enum raddle_task_state {
+    RADDLE_TASK_RUNNABLE, /**< It waits for its turn, or has not begun. */
+    RADDLE_TASK_RUNNING,
+    RADDLE_TASK_WAITING,
+};
+
+/** One task, as raddle_all_tasks() saw it. */
+struct raddle_task_info {
+    raddle_task *task; /**< A reference. Its name: raddle_task_name(). */
+    raddle_task_fn *fn;
+    const struct raddle_spawn_site *site; /**< Where it was spawned; NULL: unknown. */
+    enum raddle_task_state state;
+    enum raddle_mobility mobility;
+    unsigned depth;        /**< How many tasks it is below: 0 has no parent. */
+    int fd;                /**< The descriptor that it waits for; -1: none. */
+    const char *waits_for; /**< What for, in words: a static string; NULL: for nothing. */
+    raddle_time since;     /**< Since when it waits; 0: it doesn't. */
+    const char *generator; /**< The generator that it was in; NULL: none. */
+    uint64_t reserved[4];  /**< Written as zero. */
+};
+
+/**
+ * Lists the tasks that have not ended, parents before their children, siblings in the order in which they were
+ * spawned: asyncio's all_tasks(). Each line tells a moment; tasks go on meanwhile, and may have ended when it
+ * returns. Whoever was there from the beginning to the end of the call is in the list.
+ *
+ *     n = raddle_all_tasks(NULL, &list);
+ *     for (ssize_t i = 0; i < n; i++)
+ *         if (list[i].state == RADDLE_TASK_WAITING)
+ *             printf("%s waits for %s\n", raddle_task_name(list[i].task), list[i].waits_for);
+ *     if (n >= 0)
+ *         raddle_all_tasks_free(list, (size_t)n);
+ *
+ * loop      whose tasks: all of its run, if it is one of a team; NULL: those of all loops of the process
+ * Returns   how many, with *out written (NULL for none), or, with *out untouched,
+ *           -ENOMEM  no memory for them
+ *           -EINVAL  out is NULL
+ * Context   Any thread, while loop exists; not a signal handler. Never suspends.
+ * Lifetime  *out is the caller's, to give back with raddle_all_tasks_free(). site lives as long as the task,
+ *           and for ever where a macro of raddle/task.h made it.
+ * Cancel    No cancellation point.
+ * Since     0.1
+ */
+RADDLE_API RADDLE_NODISCARD ssize_t raddle_all_tasks(raddle_loop *loop,
+                                                     struct raddle_task_info **out);
+
+/**
+ * Gives a list of raddle_all_tasks() back, and its references; who keeps one takes another by
+ * raddle_task_ref(). NULL does nothing.
+ *
+ * Context   Any thread.
+ * Since     0.1
+ */
+RADDLE_API void raddle_all_tasks_free(struct raddle_task_info *list, size_t count);
 
 /** Counters of one loop. They only grow, but for tasks. */
 struct raddle_loop_stats {

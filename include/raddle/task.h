@@ -18,6 +18,7 @@
 #ifndef RADDLE_TASK_H
 #define RADDLE_TASK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -64,7 +65,23 @@ struct raddle_spawn_options {
     /** Runs in it, and shares it with whoever else does; NULL: a copy of the spawner's (raddle/context.h). */
     struct raddle_ctx *context;
     raddle_strand *strand; /**< NULL: that of the spawner, if it is in one; or RADDLE_NO_STRAND. */
-    uint64_t reserved[4];  /**< Zero. */
+    /**
+     * Start it now rather than later, asyncio's eager_start.
+     *
+     * On a loop that is alone, spawned by a task: it runs before raddle_spawn() returns, until it suspends for the
+     * first time or ends; then the spawner goes on, before any other task or callback of the loop. It is a task
+     * like others from its first instruction on: the handle is in *out, the group can cancel it, raddle_self() is
+     * its own, and so are its context variables and errno. One that never suspends was never queued. In the
+     * spawner's strand it runs on the spawner's turn.
+     *
+     * On a loop of a team, or spawned by a callback: it is the next that this loop runs, when the spawner suspends
+     * or returns, unless tasks that became runnable later overtake it. The spawner must not rely on more than that;
+     * raddle_spawn_started() is the way to be sure on all loops.
+     *
+     * It can't be had on another loop than the running one, nor in another strand than the spawner's.
+     */
+    bool eager_start;
+    uint64_t reserved[4]; /**< Zero. */
 };
 
 /** In which way a task ended: it succeeded, failed, or was cancelled. */
@@ -87,7 +104,8 @@ struct raddle_outcome {
  * Returns   0, or, with nothing started,
  *           -ENOMEM           no stack or no memory for it
  *           -EINVAL           group or fn is NULL, a reserved member is not zero, no such mobility,
- *                             a stack above 64 MiB
+ *                             a stack above 64 MiB, eager_start on another loop than the running
+ *                             one or in a strand that the caller isn't in
  *           -EXDEV            options->loop is not of the caller's team; see raddle_loop_spawn()
  *           -EPERM            outside a loop
  *           RADDLE_ESHUTDOWN  the group is closed, or was not opened
@@ -100,7 +118,7 @@ struct raddle_outcome {
  * Lifetime  arg must live until the task has ended, which the group's close waits for. options is
  *           not kept.
  * Cancel    No cancellation point, unless the group has a limit: a task spawned into a cancelled group
- *           starts, and sees it.
+ *           starts, and sees it. With options->eager_start the caller may be suspended meanwhile.
  * Since     0.1
  */
 #define raddle_spawn(group, out, fn, arg, options)                                                 \
