@@ -205,6 +205,44 @@ RuntimeTest(sim, the_same_seed_has_the_same_history_and_another_seed_another)
     cr_assert_gt(steals, SEEDS);
 }
 
+/* What a fair select chose, each time. */
+static int chooses(void *arg)
+{
+    raddle_chan *chans[2];
+    unsigned *choices = arg;
+    int rc = 0, item = 0;
+
+    for (unsigned i = 0; i < 2 && rc == 0; i++) {
+        rc = raddle_chan_create(sizeof(int), RADDLE_UNBOUNDED, NULL, &chans[i]);
+        for (unsigned k = 0; k < 20 && rc == 0; k++)
+            rc = raddle_try_put(chans[i], &item);
+    }
+    *choices = 0;
+    for (unsigned k = 0; k < 20 && rc >= 0; k++) {
+        struct raddle_case cases[2] = {{.op = RADDLE_ON_GET, .object = chans[0], .item = &item},
+                                       {.op = RADDLE_ON_GET, .object = chans[1], .item = &item}};
+        rc = raddle_select(cases, 2, RADDLE_SELECT_FAIR);
+        *choices = *choices << 1 | (rc == 1);
+    }
+    for (unsigned i = 0; i < 2; i++)
+        raddle_chan_unref(chans[i]);
+    return rc < 0 ? rc : 0;
+}
+
+RuntimeTest(sim, what_a_fair_select_chooses_is_decided_by_the_seed)
+{
+    unsigned first, again, different = 0, last = 0;
+
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        cr_assert_eq(run_seed(seed, 1 + (unsigned)seed % 2, chooses, &first), 0);
+        cr_assert_eq(run_seed(seed, 1 + (unsigned)seed % 2, chooses, &again), 0);
+        cr_assert_eq(first, again, "seed %" PRIu64 ": %x, then %x", seed, first, again);
+        different += first != last;
+        last = first;
+    }
+    cr_assert_gt(different, 10);
+}
+
 RuntimeTest(sim, the_environment_has_a_program_simulated)
 {
     struct history h;
