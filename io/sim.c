@@ -246,6 +246,7 @@ static void shake(struct rdl_sim *sim)
         INT64_MAX - 1; /* never: what stacks there are to give back is not part of the world */
     loop->slice_length =
         rdl_sim_chance(world, ONE_SWITCH) ? 0 : 1 << rdl_sim_below(world, SLICE_BITS);
+    loop->random = rdl_sim_below(world, UINT64_MAX) + 1;
     if (!loop->team)
         return;
     loop->lifo_streak = (unsigned)rdl_sim_below(world, 4);

@@ -66,7 +66,7 @@ struct segment {
     struct rdl_sim_socket *from, *to;
     struct segment *next; /* after its arrival */
     enum kind kind;
-    bool late; /* was put off, and what comes after it has to wait */
+    uint64_t number; /* of those to the same socket: they arrive in their order */
     size_t bytes, used;
     char *data; /* behind it; of an end or a reset, which are parts of their socket: NULL */
 };
@@ -100,7 +100,7 @@ struct rdl_sim_socket {
     size_t arrived, flying;       /* bytes, of these, and under way to here */
     size_t window;                /* for both */
     int64_t last_ns;              /* when the last that is under way to here arrives */
-    unsigned late;                /* segments to here that were put off */
+    uint64_t sent, come; /* segments to here: numbers given, and the last that has arrived */
     struct segment end, reset;
 };
 
@@ -224,6 +224,7 @@ static void send_segment(struct segment *segment, struct rdl_sim_socket *from,
 
     segment->from = from;
     segment->to = to;
+    segment->number = ++to->sent;
     from->refs++;
     to->refs++;
     to->flying += segment->bytes;
@@ -263,16 +264,12 @@ static void arrive(struct rdl_chore *chore)
     struct segment *segment = (struct segment *)(void *)chore;
     struct rdl_sim_socket *from = segment->from, *to = segment->to;
 
-    bool waits = to->late && !segment->late; /* for what was sent before it, and was put off */
-
-    if (segment->late)
-        to->late--;
-    segment->late = to->world->cut || waits;
-    if (segment->late) {
-        to->late++;
+    /* What was sent before it may have been lost to a cut, and comes later. */
+    if (to->world->cut || segment->number != to->come + 1) {
         schedule(segment, to->world->now_ns + AGAIN_NS);
         return;
     }
+    to->come = segment->number;
     to->flying -= segment->bytes;
     if (segment->kind == RESET) {
         fail(to, ECONNRESET);

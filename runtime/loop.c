@@ -187,12 +187,15 @@ int rdl_raddle_loop_enter(struct raddle_loop *loop)
         rdl_lock_acquire(&loop->lock);
         loop->phase = first ? RDL_LOOP_NEW : RDL_LOOP_STOPPED;
         rdl_lock_release(&loop->lock);
+        return rc;
     }
-    return rc;
+    rdl_replay_begin(loop->base.driver);
+    return 0;
 }
 
 void rdl_raddle_loop_leave(struct raddle_loop *loop)
 {
+    rdl_replay_end(loop->base.driver);
     rdl_overflow_thread_fini(&loop->signal_stack);
     rdl_lock_acquire(&loop->lock);
     loop->phase = RDL_LOOP_STOPPED;

@@ -9,7 +9,7 @@
 /* A main task has ended with this result on a loop of this driver, simulated or not. */
 void rdl_replay_result(const struct rdl_driver *driver, int result);
 
-/* Between them a process that aborts says which worlds there are. */
+/* A thread runs a loop of this driver between them: a process that aborts then says which world there is. Nested. */
 void rdl_replay_begin(const struct rdl_driver *driver);
 void rdl_replay_end(const struct rdl_driver *driver);
 

@@ -243,7 +243,6 @@ static int run_team(struct run *run, const struct raddle_run_options *options)
 
     if (rc < 0)
         return rc;
-    rdl_replay_begin(run->loops[0]->base.driver);
     /* A thread that does something by itself would be another's run each time. */
     if (!run->simulated)
         rc = rdl_monitor_start(&monitor, &run->monitor);
@@ -255,7 +254,6 @@ static int run_team(struct run *run, const struct raddle_run_options *options)
     stop_threads(run);
     (void)rdl_raddle_loop_drain(run->loops[0]);
     rdl_raddle_loop_leave(run->loops[0]);
-    rdl_replay_end(run->loops[0]->base.driver);
     rdl_replay_result(run->loops[0]->base.driver, rc);
     return rc;
 }

@@ -9,6 +9,7 @@
 
 #include "runtime/loop.h"
 #include "runtime/monitor.h"
+#include "runtime/replay.h"
 
 enum { OPEN_MARK = 0x52554E21, CLOSED_MARK = 0x52554E00 };
 
@@ -102,6 +103,7 @@ int raddle_runner_run(struct raddle_runner *runner, raddle_task_fn *fn, void *ar
     rdl_monitor_stop(r->monitor);
     r->monitor = NULL;
     rdl_raddle_loop_leave(r->loop);
+    rdl_replay_result(r->loop->base.driver, rc);
     return rc;
 }
 

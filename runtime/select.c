@@ -223,13 +223,10 @@ static int wait_for_one(struct selection *s)
     return -EAGAIN;
 }
 
-/* The loop's generator would do; a counter is as good for who must not always be the first. */
+/* By the loop's generator: what it says is part of what a simulated run repeats. */
 static size_t random_start(size_t count)
 {
-    static rdl_atomic(uint32_t) counter;
-    uint32_t x = rdl_atomic_fetch_add_relaxed(&counter, 1u) * 2654435761u;
-
-    return (size_t)(((uint64_t)(x ^ x >> 15) * count) >> 32);
+    return rdl_loop_random_below(rdl_loop_current(), (unsigned)count);
 }
 
 /* The tasks that poll. 0, or why there can't be one; then those that were started still are to be ended. */

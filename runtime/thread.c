@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "runtime/loop.h"
+#include "runtime/replay.h"
 #include "sched/sys.h"
 
 struct raddle_loop_thread {
@@ -86,6 +87,7 @@ static void *thread_main(void *arg)
         rdl_check(rdl_raddle_loop_drain(t->loop) == 0,
                   "a loop's driver failed while tasks were running");
         rdl_raddle_loop_leave(t->loop);
+        rdl_replay_result(t->loop->base.driver, rc);
     }
     report_start(t, rc, NULL); /* if it has not been yet, this says why */
     (void)raddle_future_set(t->ended, 0, NULL);

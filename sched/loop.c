@@ -467,7 +467,7 @@ static struct rdl_runnable *take_oldest_fresh(struct rdl_loop *loop)
 
 /* Stealing. */
 
-static unsigned random_below(struct rdl_loop *loop, unsigned bound)
+unsigned rdl_loop_random_below(struct rdl_loop *loop, unsigned bound)
 {
     uint64_t x = loop->random;
 
@@ -502,7 +502,7 @@ static struct rdl_runnable *search(struct rdl_loop *loop)
         return NULL;
     loop->searching = true;
     found = take_injected(loop);
-    start = random_below(loop, team->count);
+    start = rdl_loop_random_below(loop, team->count);
     for (unsigned i = 0; i < team->count && !found; i++) {
         struct rdl_loop *victim = team->loops[(start + i) % team->count];
         if (victim != loop)

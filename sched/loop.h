@@ -170,6 +170,9 @@ void rdl_loop_set_current(struct rdl_loop *loop);
 /* The clock now, which is also how the loop saw it last. Loop's thread. */
 int64_t rdl_loop_look(struct rdl_loop *loop);
 
+/* Loop's thread: a number below bound, for who must not always choose the same. */
+unsigned rdl_loop_random_below(struct rdl_loop *loop, unsigned bound);
+
 /* Is anything else waiting to run on this loop? */
 static inline bool rdl_loop_busy(const struct rdl_loop *loop)
 {

@@ -205,6 +205,44 @@ RuntimeTest(sim, the_same_seed_has_the_same_history_and_another_seed_another)
     cr_assert_gt(steals, SEEDS);
 }
 
+/* What a fair select chose, each time. */
+static int chooses(void *arg)
+{
+    raddle_chan *chans[2];
+    unsigned *choices = arg;
+    int rc = 0, item = 0;
+
+    for (unsigned i = 0; i < 2 && rc == 0; i++) {
+        rc = raddle_chan_create(sizeof(int), RADDLE_UNBOUNDED, NULL, &chans[i]);
+        for (unsigned k = 0; k < 20 && rc == 0; k++)
+            rc = raddle_try_put(chans[i], &item);
+    }
+    *choices = 0;
+    for (unsigned k = 0; k < 20 && rc >= 0; k++) {
+        struct raddle_case cases[2] = {{.op = RADDLE_ON_GET, .object = chans[0], .item = &item},
+                                       {.op = RADDLE_ON_GET, .object = chans[1], .item = &item}};
+        rc = raddle_select(cases, 2, RADDLE_SELECT_FAIR);
+        *choices = *choices << 1 | (rc == 1);
+    }
+    for (unsigned i = 0; i < 2; i++)
+        raddle_chan_unref(chans[i]);
+    return rc < 0 ? rc : 0;
+}
+
+RuntimeTest(sim, what_a_fair_select_chooses_is_decided_by_the_seed)
+{
+    unsigned first, again, different = 0, last = 0;
+
+    for (uint64_t seed = 1; seed <= 20; seed++) {
+        cr_assert_eq(run_seed(seed, 1 + (unsigned)seed % 2, chooses, &first), 0);
+        cr_assert_eq(run_seed(seed, 1 + (unsigned)seed % 2, chooses, &again), 0);
+        cr_assert_eq(first, again, "seed %" PRIu64 ": %x, then %x", seed, first, again);
+        different += first != last;
+        last = first;
+    }
+    cr_assert_gt(different, 10);
+}
+
 RuntimeTest(sim, the_environment_has_a_program_simulated)
 {
     struct history h;
@@ -256,6 +294,31 @@ RuntimeTest(sim, a_run_that_fails_says_how_it_can_be_had_again)
     cr_assert_eq(raddle_loop_run_until_complete(loop, fails, NULL), -EIO);
     cr_assert(strstr(line, "RADDLE_POLICY=sim:seed=8 "), "%s", line);
     cr_assert_eq(raddle_loop_close(loop), 0);
+    cr_assert_eq(unsetenv("RADDLE_POLICY"), 0);
+    raddle_on_report(NULL, NULL);
+}
+
+RuntimeTest(sim, a_task_that_fails_in_a_runner_or_a_loops_thread_says_so_too)
+{
+    struct raddle_runner runner;
+    raddle_loop_thread *thread = NULL;
+    char line[256] = "";
+    int result = 0;
+
+    raddle_on_report(keep_line, line);
+    cr_assert_eq(setenv("RADDLE_POLICY", "sim:seed=6", 1), 0);
+    cr_assert_eq(raddle_runner_open(&runner, NULL), 0);
+    cr_assert_eq(raddle_runner_run(&runner, test_nothing, NULL), 0);
+    cr_assert_str_eq(line, "");
+    cr_assert_eq(raddle_runner_run(&runner, fails, NULL), -EIO);
+    cr_assert(strstr(line, "RADDLE_POLICY=sim:seed=6 "), "%s", line);
+    cr_assert_eq(raddle_runner_close(&runner), 0);
+    *line = '\0';
+    cr_assert_eq(setenv("RADDLE_POLICY", "sim:seed=5", 1), 0);
+    cr_assert_eq(raddle_loop_thread_start(&thread, fails, NULL, NULL), 0);
+    cr_assert_eq(raddle_loop_thread_join(thread, &result), 0);
+    cr_assert_eq(result, -EIO);
+    cr_assert(strstr(line, "RADDLE_POLICY=sim:seed=5 "), "%s", line);
     cr_assert_eq(unsetenv("RADDLE_POLICY"), 0);
     raddle_on_report(NULL, NULL);
 }
@@ -813,11 +876,43 @@ static void has_a_failed_assertion(void)
     (void)!run_seed(32, 1, aborts, NULL);
 }
 
+static void has_one_in_a_runner(void)
+{
+    struct raddle_runner runner;
+
+    (void)setenv("RADDLE_POLICY", "sim:seed=32", 1);
+    (void)!raddle_runner_open(&runner, NULL);
+    (void)!raddle_runner_run(&runner, aborts, NULL);
+}
+
+static void has_one_in_a_loops_thread(void)
+{
+    raddle_loop_thread *thread;
+
+    (void)setenv("RADDLE_POLICY", "sim:seed=32", 1);
+    (void)!raddle_loop_thread_start(&thread, aborts, NULL, NULL);
+    (void)!raddle_loop_thread_join(thread, NULL);
+}
+
+static void has_one_in_a_loop(void)
+{
+    raddle_loop *loop;
+
+    (void)setenv("RADDLE_POLICY", "sim:seed=32", 1);
+    (void)!raddle_new_loop(&loop);
+    (void)!raddle_loop_run_until_complete(loop, aborts, NULL);
+}
+
 RuntimeTest(sim, a_process_that_aborts_in_a_run_says_how_it_can_be_had_again)
 {
-    char said[4096];
-    int status = in_child(has_a_failed_assertion, said, sizeof(said));
+    void (*const ways[])(void) = {has_a_failed_assertion, has_one_in_a_runner,
+                                  has_one_in_a_loops_thread, has_one_in_a_loop};
 
-    cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT, "status %x", status);
-    cr_assert(strstr(said, "RADDLE_POLICY=sim:seed=32"), "%s", said);
+    for (unsigned i = 0; i < sizeof(ways) / sizeof(ways[0]); i++) {
+        char said[4096];
+        int status = in_child(ways[i], said, sizeof(said));
+
+        cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT, "%u: status %x", i, status);
+        cr_assert(strstr(said, "RADDLE_POLICY=sim:seed=32"), "%u: %s", i, said);
+    }
 }

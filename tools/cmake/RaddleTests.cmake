@@ -7,11 +7,12 @@
 #   raddle_race(NAME [PER_DRIVER] SOURCE...)
 #                                      A plain program, in every build: exit 0, 1, or 77 for "not here".
 #                                      PER_DRIVER runs it as raddle_io_test() does.
-#   raddle_deep(NAME SECONDS [BESIDE] ARGUMENT...)
+#   raddle_deep(NAME SECONDS [BESIDE | SIMULATED] ARGUMENT...)
 #                                      A plain program once more, with arguments that make it take many minutes,
 #                                      per driver and on 1, 2 and 4 loops: six times, so that what is asked for in
 #                                      all is shared by six. BESIDE: once per driver, on 2 loops, both at the same
-#                                      time. Only with RADDLE_TEST_DEEP.
+#                                      time. SIMULATED: once, as the program chooses its worlds itself. Only with
+#                                      RADDLE_TEST_DEEP.
 #   raddle_soak(NAME SECONDS SOURCE...)
 #                                      A plain program that takes --seconds, once per driver.
 #   raddle_script(NAME COMMAND...)     A check by a script: 0, 1, or 77.
@@ -150,7 +151,12 @@ function(raddle_deep name seconds)
   if(NOT RADDLE_TEST_DEEP)
     return()
   endif()
-  cmake_parse_arguments(PARSE_ARGV 2 arg "BESIDE" "" "")
+  cmake_parse_arguments(PARSE_ARGV 2 arg "BESIDE;SIMULATED" "" "")
+  if(arg_SIMULATED)
+    add_test(NAME ${name}.deep COMMAND ${name} ${arg_UNPARSED_ARGUMENTS})
+    raddle_test_entry(${name}.deep ${seconds} 1 deep sim)
+    return()
+  endif()
   set(teams 1 2 4)
   if(arg_BESIDE)
     set(teams 2)
