@@ -38,6 +38,7 @@
 #include <raddle/select.h>
 #include <raddle/server.h>
 #include <raddle/sim.h>
+#include <raddle/site.h>
 #include <raddle/strand.h>
 #include <raddle/stream.h>
 #include <raddle/sync.h>

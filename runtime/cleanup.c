@@ -22,11 +22,13 @@ raddle_time raddle_cleanup_deadline(int64_t ns)
     return deadline;
 }
 
-void raddle_cleanup_enter(struct raddle_scope *scope, int64_t ns)
+void raddle_cleanup_enter_at(struct raddle_scope *scope, int64_t ns, const char *site)
 {
+    struct rdl_scope *s = (struct rdl_scope *)(void *)scope;
     struct rdl_fiber *self = rdl_fiber_self();
 
     rdl_check(self, "raddle_cleanup_enter: outside a task");
-    rdl_scope_enter(self, (struct rdl_scope *)(void *)scope, self->scope,
-                    raddle_cleanup_deadline(ns), RADDLE_SHIELD | RADDLE_QUIET | RDL_SCOPE_CLEANUP);
+    rdl_scope_enter(self, s, self->scope, raddle_cleanup_deadline(ns),
+                    RADDLE_SHIELD | RADDLE_QUIET | RDL_SCOPE_CLEANUP);
+    rdl_scope_set_site(s, site);
 }

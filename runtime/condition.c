@@ -31,6 +31,7 @@ static struct rdl_cond *of(struct raddle_cond *cond)
 static int wait(struct rdl_cond *c, struct rdl_mutex *m, struct rdl_fiber *fiber)
 {
     struct rdl_waiter waiter = {.owner = rdl_owner_id(fiber)};
+    const char *site = rdl_atomic_load_relaxed(&m->held.site);
     int rc;
 
     rdl_lock_acquire(&c->queue.lock);
@@ -43,11 +44,11 @@ static int wait(struct rdl_cond *c, struct rdl_mutex *m, struct rdl_fiber *fiber
     rdl_lock_release(&c->queue.lock);
     rdl_mutex_unlock(m, fiber);
     if (rdl_waiter_sleep(&waiter, "a condition")) {
-        rdl_mutex_received(m, fiber);
+        rdl_mutex_received(m, fiber, site);
         return waiter.result;
     }
     rdl_queue_release(&c->queue);
-    rc = rdl_mutex_lock(m, fiber, RDL_PARK_SHIELDED);
+    rc = rdl_mutex_lock(m, fiber, RDL_PARK_SHIELDED, site);
     return rc < 0 ? rc : -ECANCELED;
 }
 

@@ -31,6 +31,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "runtime/describe.h"
 #include "runtime/report.h"
 #include "runtime/task.h"
 #include "sched/loop.h"
@@ -50,7 +51,8 @@ static void init(struct rdl_group *g)
     g->open = OPEN_MARK;
 }
 
-int raddle_group_open(struct raddle_group *group, const struct raddle_group_options *options)
+int raddle_group_open_at(struct raddle_group *group, const struct raddle_group_options *options,
+                         const char *site)
 {
     static const struct raddle_group_options defaults;
     struct rdl_task *self = rdl_task_self();
@@ -83,6 +85,7 @@ int raddle_group_open(struct raddle_group *group, const struct raddle_group_opti
     rdl_scope_enter(&self->fiber, &g->scope, self->fiber.scope,
                     options->deadline ? options->deadline : RADDLE_NEVER,
                     options->scope_flags | RDL_SCOPE_GROUP);
+    rdl_scope_set_site(&g->scope, site);
     rdl_lock_acquire(&self->tree);
     /* A canceller that walked our groups before this one was among them has poked us before. */
     g->poked = rdl_atomic_load_relaxed(&self->fiber.stack->wait.poked);
@@ -413,6 +416,18 @@ void rdl_group_finish_root(struct rdl_group *g, const char *reason)
     join_all(g, rdl_fiber_self());
 }
 
+/* The caller, which may be no task, closes a group that is another's, or not its innermost scope. */
+static _Noreturn void die_closing(const struct rdl_group *g)
+{
+    const struct rdl_task *self = rdl_task_self();
+    char who[RDL_WHO_BYTES], text[400];
+
+    snprintf(text, sizeof(text), "raddle_group_close: not the %s: %s closes the group opened at %s",
+             self && g->owner == self ? "innermost scope" : "task that opened it",
+             rdl_describe_caller(who), rdl_describe_site(g->scope.site));
+    rdl_die(text);
+}
+
 int raddle_group_close(struct raddle_group *group, int rc)
 {
     struct rdl_group *g = of(group);
@@ -423,8 +438,8 @@ int raddle_group_close(struct raddle_group *group, int rc)
 
     if (!group || g->open != OPEN_MARK)
         return rc;
-    rdl_check(self && g->owner == self, "raddle_group_close: not the task that opened it");
-    rdl_check(self->fiber.scope == &g->scope, "raddle_group_close: not the innermost scope");
+    if (__builtin_expect(!self || g->owner != self || self->fiber.scope != &g->scope, 0))
+        die_closing(g);
 
     if (rc == -ECANCELED && rdl_scope_canceller(&g->scope, rdl_loop_look(rdl_loop_current())))
         body.kind = RADDLE_CANCELLED; /* and so are the children */
@@ -483,8 +498,10 @@ void raddle_group_autoclose(struct raddle_group *group)
 
     if (g->open != OPEN_MARK)
         return;
-    rdl_report("task \"%s\" left a group without closing it: it is cancelled and waited for",
-               g->owner->name);
+    rdl_report("task \"%s\" left a group without closing it, which it had opened at %s: it is "
+               "cancelled and "
+               "waited for",
+               g->owner->name, rdl_describe_site(g->scope.site));
     raddle_group_cancel(group, "its group was left");
     rc = raddle_group_close(group, 0);
     (void)rc; /* the block that could have had it is over */

@@ -12,6 +12,7 @@
 
 #include <errno.h>
 
+#include "runtime/describe.h"
 #include "runtime/report.h"
 #include "runtime/task.h"
 #include "sched/loop.h"
@@ -49,18 +50,21 @@ static void abandon(struct rdl_held *held, const char *name)
     struct rdl_mutex *m =
         (struct rdl_mutex *)(void *)((char *)held - offsetof(struct rdl_mutex, held));
 
+    const char *site = rdl_describe_site(rdl_atomic_load_relaxed(&held->site));
+
     if (name)
-        rdl_report("task \"%s\" ended while it held a mutex", name);
+        rdl_report("task \"%s\" ended while it held a mutex, which it had locked at %s", name,
+                   site);
     else
-        rdl_report("a thread ended while it held a mutex");
+        rdl_report("a thread ended while it held a mutex, which it had locked at %s", site);
     rdl_lock_acquire(&m->queue.lock);
     m->abandoned = true;
     hand_on(m);
 }
 
-void rdl_mutex_received(struct rdl_mutex *m, struct rdl_fiber *fiber)
+void rdl_mutex_received(struct rdl_mutex *m, struct rdl_fiber *fiber, const char *site)
 {
-    rdl_held_link(fiber, &m->held, abandon);
+    rdl_held_link(fiber, &m->held, site, abandon);
 }
 
 bool rdl_mutex_is_mine(struct rdl_mutex *m, const struct rdl_fiber *fiber)
@@ -68,7 +72,8 @@ bool rdl_mutex_is_mine(struct rdl_mutex *m, const struct rdl_fiber *fiber)
     return rdl_atomic_load_relaxed(&m->owner) == rdl_owner_id(fiber);
 }
 
-int rdl_mutex_lock(struct rdl_mutex *m, struct rdl_fiber *fiber, enum rdl_park how)
+int rdl_mutex_lock(struct rdl_mutex *m, struct rdl_fiber *fiber, enum rdl_park how,
+                   const char *site)
 {
     uintptr_t me = rdl_owner_id(fiber);
     struct rdl_waiter waiter;
@@ -91,7 +96,7 @@ int rdl_mutex_lock(struct rdl_mutex *m, struct rdl_fiber *fiber, enum rdl_park h
         }
         rc = waiter.result;
     }
-    rdl_mutex_received(m, fiber);
+    rdl_mutex_received(m, fiber, site);
     return rc;
 }
 
@@ -111,7 +116,7 @@ void rdl_mutex_take_over(struct rdl_mutex *m, struct rdl_queue *from)
     rdl_queue_grant(&m->queue, news(m));
 }
 
-int raddle_lock(struct raddle_mutex *mutex)
+int raddle_lock_at(struct raddle_mutex *mutex, const char *site)
 {
     struct rdl_fiber *fiber;
     int rc;
@@ -119,10 +124,10 @@ int raddle_lock(struct raddle_mutex *mutex)
     if (!mutex)
         return -EINVAL;
     rc = rdl_waiter_check(&fiber);
-    return rc < 0 ? rc : rdl_mutex_lock(of(mutex), fiber, RDL_PARK_CANCELLABLE);
+    return rc < 0 ? rc : rdl_mutex_lock(of(mutex), fiber, RDL_PARK_CANCELLABLE, site);
 }
 
-int raddle_trylock(struct raddle_mutex *mutex)
+int raddle_trylock_at(struct raddle_mutex *mutex, const char *site)
 {
     struct rdl_fiber *fiber = rdl_fiber_self();
     uintptr_t me = rdl_owner_id(fiber);
@@ -138,7 +143,7 @@ int raddle_trylock(struct raddle_mutex *mutex)
     }
     rdl_lock_release(&m->queue.lock);
     if (rc != -EBUSY)
-        rdl_mutex_received(m, fiber);
+        rdl_mutex_received(m, fiber, site);
     return rc;
 }
 

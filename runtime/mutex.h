@@ -21,13 +21,14 @@ struct rdl_mutex {
 bool rdl_mutex_is_mine(struct rdl_mutex *mutex, const struct rdl_fiber *fiber);
 
 /* raddle_lock() by who may wait, and need not be cancelled. */
-int rdl_mutex_lock(struct rdl_mutex *mutex, struct rdl_fiber *fiber, enum rdl_park how);
+int rdl_mutex_lock(struct rdl_mutex *mutex, struct rdl_fiber *fiber, enum rdl_park how,
+                   const char *site);
 
 /* The owner: gives it to the first in line. */
 void rdl_mutex_unlock(struct rdl_mutex *mutex, struct rdl_fiber *fiber);
 
 /* The owner, that it was given to while it waited in line. */
-void rdl_mutex_received(struct rdl_mutex *mutex, struct rdl_fiber *fiber);
+void rdl_mutex_received(struct rdl_mutex *mutex, struct rdl_fiber *fiber, const char *site);
 
 /* Its queue's lock held, and that of from: takes the first in line of from into its own, or makes it the
  * owner. */

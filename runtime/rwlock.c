@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <raddle/rwlock.h>
 
+#include "runtime/describe.h"
 #include "runtime/report.h"
 #include "runtime/task.h"
 #include "runtime/waiter.h"
@@ -67,10 +68,16 @@ static void abandon(struct rdl_held *held, const char *name)
     struct rdl_rwlock *l =
         (struct rdl_rwlock *)(void *)((char *)held - offsetof(struct rdl_rwlock, held));
 
+    const char *site = rdl_describe_site(rdl_atomic_load_relaxed(&held->site));
+
     if (name)
-        rdl_report("task \"%s\" ended while it held a read-write lock to write", name);
+        rdl_report(
+            "task \"%s\" ended while it held a read-write lock to write, which it had locked at %s",
+            name, site);
     else
-        rdl_report("a thread ended while it held a read-write lock to write");
+        rdl_report(
+            "a thread ended while it held a read-write lock to write, which it had locked at %s",
+            site);
     rdl_lock_acquire(&l->queue.lock);
     l->abandoned = true;
     rdl_atomic_store_relaxed(&l->writer, 0);
@@ -83,14 +90,15 @@ static bool is_mine(struct rdl_rwlock *l, uintptr_t me)
 }
 
 /* Has been let in, and was told rc. */
-static int entered(struct rdl_rwlock *l, struct rdl_fiber *fiber, enum wants wants, int rc)
+static int entered(struct rdl_rwlock *l, struct rdl_fiber *fiber, enum wants wants,
+                   const char *site, int rc)
 {
     if (wants == WRITE)
-        rdl_held_link(fiber, &l->held, abandon);
+        rdl_held_link(fiber, &l->held, site, abandon);
     return rc;
 }
 
-static int lock_it(struct rdl_rwlock *l, enum wants wants)
+static int lock_it(struct rdl_rwlock *l, enum wants wants, const char *site)
 {
     struct rdl_waiter waiter; /* not zeroed: most calls don't wait */
     struct rdl_fiber *fiber;
@@ -109,17 +117,17 @@ static int lock_it(struct rdl_rwlock *l, enum wants wants)
     rc = rdl_queue_first(&l->queue) ? -EBUSY : let_in(l, wants, waiter.owner);
     if (rc != -EBUSY) {
         rdl_lock_release(&l->queue.lock);
-        return entered(l, fiber, wants, rc);
+        return entered(l, fiber, wants, site, rc);
     }
     rdl_waiter_join(&waiter, &l->queue, fiber, RDL_PARK_CANCELLABLE);
     rdl_lock_release(&l->queue.lock);
     if (rdl_waiter_sleep(&waiter, wants == WRITE ? "a lock, to write" : "a lock, to read"))
-        return entered(l, fiber, wants, waiter.result);
+        return entered(l, fiber, wants, site, waiter.result);
     serve(l);
     return -ECANCELED;
 }
 
-static int try_it(struct rdl_rwlock *l, enum wants wants)
+static int try_it(struct rdl_rwlock *l, enum wants wants, const char *site)
 {
     struct rdl_fiber *fiber = rdl_fiber_self();
     int rc;
@@ -129,27 +137,27 @@ static int try_it(struct rdl_rwlock *l, enum wants wants)
     rdl_lock_acquire(&l->queue.lock);
     rc = rdl_queue_first(&l->queue) ? -EBUSY : let_in(l, wants, rdl_owner_id(fiber));
     rdl_lock_release(&l->queue.lock);
-    return rc == -EBUSY ? rc : entered(l, fiber, wants, rc);
+    return rc == -EBUSY ? rc : entered(l, fiber, wants, site, rc);
 }
 
-int raddle_rwlock_read(struct raddle_rwlock *lock)
+int raddle_rwlock_read_at(struct raddle_rwlock *lock, const char *site)
 {
-    return lock_it(of(lock), READ);
+    return lock_it(of(lock), READ, site);
 }
 
-int raddle_rwlock_write(struct raddle_rwlock *lock)
+int raddle_rwlock_write_at(struct raddle_rwlock *lock, const char *site)
 {
-    return lock_it(of(lock), WRITE);
+    return lock_it(of(lock), WRITE, site);
 }
 
 int raddle_rwlock_try_read(struct raddle_rwlock *lock)
 {
-    return try_it(of(lock), READ);
+    return try_it(of(lock), READ, NULL);
 }
 
-int raddle_rwlock_try_write(struct raddle_rwlock *lock)
+int raddle_rwlock_try_write_at(struct raddle_rwlock *lock, const char *site)
 {
-    return try_it(of(lock), WRITE);
+    return try_it(of(lock), WRITE, site);
 }
 
 int raddle_rwlock_unlock(struct raddle_rwlock *lock)

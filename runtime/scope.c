@@ -1,10 +1,15 @@
 /*
  * runtime/scope.c - the public face of scopes: entering, leaving, asking. The rules are in
  * sched/cancel.c, cancelling in runtime/tree.c.
+ *
+ * A scope knows where it was entered, for who forgets to leave it. When a task has returned inside of it, it lies in a
+ * frame that is gone: what is there still is most likely the scope, and the mark says whether.
  */
 #include <errno.h>
 #include <raddle/scope.h>
+#include <stdio.h>
 
+#include "runtime/describe.h"
 #include "runtime/task.h"
 #include "sched/loop.h"
 
@@ -13,7 +18,65 @@ static struct rdl_scope *of(struct raddle_scope *scope)
     return (struct rdl_scope *)(void *)scope;
 }
 
-void raddle_scope_enter(struct raddle_scope *scope, raddle_time deadline, unsigned flags)
+static inline uint32_t mark_of(const struct rdl_scope *scope, const char *site)
+{
+    return (uint32_t)((uintptr_t)scope ^ (uintptr_t)site) | 1;
+}
+
+void rdl_scope_set_site(struct rdl_scope *scope, const char *site)
+{
+    scope->site = site;
+    scope->mark = mark_of(scope, site);
+}
+
+/* What can be said of one that may be gone. */
+struct remains {
+    const char *what; /* "scope" or "group", with the words for how one comes into it */
+    const char *site;
+};
+
+static __attribute__((noinline, no_sanitize("address"))) struct remains
+remains_of(const struct rdl_scope *scope)
+{
+    const char *site = scope->site;
+
+    if (scope->mark != mark_of(scope, site))
+        return (struct remains){"scope or group, entered", NULL};
+    return (struct remains){scope->flags & RDL_SCOPE_GROUP ? "group opened" : "scope entered",
+                            site};
+}
+
+void rdl_scope_die_inside(const struct rdl_task *self)
+{
+    struct remains inner = remains_of(self->fiber.scope);
+    char who[RDL_WHO_BYTES], text[400];
+
+    snprintf(text, sizeof(text), "%s returned without leaving the %s at %s",
+             rdl_describe_task(self, who), inner.what, rdl_describe_site(inner.site));
+    rdl_die(text);
+}
+
+/* The caller, which may be no task, leaves scope, which isn't the innermost that it is in. */
+static _Noreturn void die_leaving(const struct rdl_scope *scope)
+{
+    const struct rdl_task *self = rdl_task_self();
+    struct remains left = remains_of(scope), inner = {NULL, NULL};
+    char who[RDL_WHO_BYTES], text[600];
+    int n;
+
+    n = snprintf(text, sizeof(text),
+                 "raddle_scope_leave: not the innermost scope of this task: %s leaves the %s at %s",
+                 rdl_describe_caller(who), left.what, rdl_describe_site(left.site));
+    if (self && self->fiber.scope != &self->root)
+        inner = remains_of(self->fiber.scope);
+    if (inner.what)
+        snprintf(text + n, sizeof(text) - (size_t)n, ", but is in the %s at %s", inner.what,
+                 rdl_describe_site(inner.site));
+    rdl_die(text);
+}
+
+void raddle_scope_enter_at(struct raddle_scope *scope, raddle_time deadline, unsigned flags,
+                           const char *site)
 {
     struct rdl_fiber *self = rdl_fiber_self();
 
@@ -21,6 +84,7 @@ void raddle_scope_enter(struct raddle_scope *scope, raddle_time deadline, unsign
     rdl_check(!(flags & ~(unsigned)(RADDLE_SHIELD | RADDLE_QUIET)),
               "raddle_scope_enter: bad flags");
     rdl_scope_enter(self, of(scope), self->scope, deadline ? deadline : RADDLE_NEVER, flags);
+    rdl_scope_set_site(of(scope), site);
 }
 
 /* What cancels from outside of scope, or NULL. */
@@ -51,8 +115,8 @@ int raddle_scope_leave(struct raddle_scope *scope, int rc)
     struct rdl_fiber *self = rdl_fiber_self();
     struct rdl_scope *s = of(scope);
 
-    rdl_check(self && s->fiber == self && self->scope == s,
-              "raddle_scope_leave: not the innermost scope of this task");
+    if (__builtin_expect(!self || s->fiber != self || self->scope != s, 0))
+        die_leaving(s);
     if (rc == -ECANCELED && !outer_canceller(s)) {
         enum rdl_scope_state state = state_of(s);
         if (state == RDL_SCOPE_CANCELLED)

@@ -162,7 +162,8 @@ static void task_main(struct rdl_fiber *fiber)
 
     rdl_check(rdl_loop_current(),
               "a task returned in the child of a fork: end the child with _exit()");
-    rdl_check(fiber->scope == &self->root, "a task returned without leaving a scope or a group");
+    if (__builtin_expect(fiber->scope != &self->root, 0))
+        rdl_scope_die_inside(self);
     if (owns(self))
         end_own(self);
     if (outcome.rc >= 0)

@@ -214,6 +214,12 @@ void rdl_scope_cancel_tree(struct rdl_scope *scope, const char *reason);
 void rdl_scope_poke_tree(struct rdl_scope *scope);
 void rdl_group_cancel_root(struct rdl_group *group, const char *reason);
 
+/* The task that has just entered it: says where, a static string or NULL. */
+void rdl_scope_set_site(struct rdl_scope *scope, const char *site);
+
+/* Stops the process: self has returned inside a scope. */
+_Noreturn void rdl_scope_die_inside(const struct rdl_task *self);
+
 /* The task that entered it: is scope past its deadline, or cancelled from outside of it? */
 bool rdl_scope_overrun(struct rdl_scope *scope);
 

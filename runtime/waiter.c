@@ -242,10 +242,11 @@ static void unlink_from(struct rdl_held **at, struct rdl_held *held)
     *at = held->next;
 }
 
-void rdl_held_link(struct rdl_fiber *fiber, struct rdl_held *held,
+void rdl_held_link(struct rdl_fiber *fiber, struct rdl_held *held, const char *site,
                    void (*abandon)(struct rdl_held *, const char *name))
 {
     held->abandon = abandon;
+    rdl_atomic_store_relaxed(&held->site, site);
     if (fiber) {
         held->next = *task_list(fiber);
         *task_list(fiber) = held;

@@ -88,12 +88,14 @@ uintptr_t rdl_owner_id(const struct rdl_fiber *fiber);
 /* What a task or a thread owns, so that it can be given up when its owner ends. A list of the owner's own. */
 struct rdl_held {
     struct rdl_held *next;
+    /* Where the owner locked it, a static string; NULL: unknown. Written by the owner, read by anyone: for reports */
+    rdl_atomic(const char *) site;
     /* The owner has ended; name is for the report. */
     void (*abandon)(struct rdl_held *held, const char *name);
 };
 
 /* The owner, which runs: has come to own it, or is about to give it away. */
-void rdl_held_link(struct rdl_fiber *fiber, struct rdl_held *held,
+void rdl_held_link(struct rdl_fiber *fiber, struct rdl_held *held, const char *site,
                    void (*abandon)(struct rdl_held *, const char *name));
 void rdl_held_unlink(struct rdl_fiber *fiber, struct rdl_held *held);
 

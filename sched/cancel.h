@@ -40,6 +40,8 @@ struct rdl_scope {
     rdl_atomic(uint32_t) state; /* enum rdl_scope_state: set once by any thread; see unmark */
     rdl_atomic(const char *) reason;
     rdl_atomic(uint32_t) claimed; /* somebody has come first, and says why */
+    uint32_t mark;                /* of site: see runtime/scope.c. Neither is a root's */
+    const char *site;             /* where it was entered, a static string; NULL: unknown */
 };
 
 /* The task that runs: enters scope inside its innermost one, or inside parent as its root. */

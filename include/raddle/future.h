@@ -18,6 +18,7 @@
 #define RADDLE_FUTURE_H
 
 #include <raddle/loop.h>
+#include <raddle/site.h>
 #include <raddle/task.h>
 #include <raddle/time.h>
 #include <raddle/version.h>
@@ -38,10 +39,7 @@ typedef struct raddle_future raddle_future;
  * Cancel    No cancellation point.
  * Since     0.1
  */
-#define raddle_future_create(out)                                                                  \
-    raddle_future_create_at((out), __FILE__ ":" RADDLE_FUTURE_TEXT(__LINE__))
-#define RADDLE_FUTURE_TEXT(line)  RADDLE_FUTURE_TEXT_(line)
-#define RADDLE_FUTURE_TEXT_(line) #line
+#define raddle_future_create(out) raddle_future_create_at((out), RADDLE_SITE)
 
 /**
  * What the raddle_future_create() macro calls, and as it; site, shown in reports, may be NULL, or outlives the

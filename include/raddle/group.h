@@ -27,6 +27,7 @@
 #include <stdint.h>
 
 #include <raddle/scope.h>
+#include <raddle/site.h>
 #include <raddle/task.h>
 #include <raddle/version.h>
 
@@ -84,8 +85,17 @@ struct raddle_group_options {
  * Cancel    No cancellation point.
  * Since     0.1
  */
-RADDLE_API RADDLE_NODISCARD int raddle_group_open(struct raddle_group *group,
-                                                  const struct raddle_group_options *options);
+#define raddle_group_open(...) raddle_group_open_at(__VA_ARGS__, RADDLE_SITE)
+
+/**
+ * What the raddle_group_open(group, options) macro calls, and as it; site, shown in reports, may be NULL, or lives for
+ * ever.
+ *
+ * Since     0.1
+ */
+RADDLE_API RADDLE_NODISCARD int raddle_group_open_at(struct raddle_group *group,
+                                                     const struct raddle_group_options *options,
+                                                     const char *site);
 
 /**
  * Waits for all children, then leaves the group's scope. A failed rc cancels the children first
@@ -102,7 +112,8 @@ RADDLE_API RADDLE_NODISCARD int raddle_group_open(struct raddle_group *group,
  *                       RADDLE_QUIET)
  *           0           raddle_group_cancel() made rc -ECANCELED
  *           rc
- * Context   Inside the task that opened it, in the same frame; the process is stopped otherwise.
+ * Context   Inside the task that opened it, in the same frame; the process is stopped otherwise, with a line that
+ *           says where it was opened.
  * Lifetime  The group's memory is the caller's again.
  * Cancel    No cancellation point of its own.
  * Since     0.1

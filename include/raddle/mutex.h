@@ -18,6 +18,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <raddle/site.h>
 #include <raddle/version.h>
 
 #ifdef __cplusplus
@@ -55,7 +56,7 @@ struct raddle_mutex {
  * Cancel    Cancellation point.
  * Since     0.1
  */
-RADDLE_API RADDLE_NODISCARD int raddle_lock(struct raddle_mutex *mutex);
+#define raddle_lock(mutex) raddle_lock_at((mutex), RADDLE_SITE)
 
 /**
  * Locks mutex if it is free.
@@ -65,7 +66,16 @@ RADDLE_API RADDLE_NODISCARD int raddle_lock(struct raddle_mutex *mutex);
  * Cancel    No cancellation point.
  * Since     0.1
  */
-RADDLE_API RADDLE_NODISCARD int raddle_trylock(struct raddle_mutex *mutex);
+#define raddle_trylock(mutex) raddle_trylock_at((mutex), RADDLE_SITE)
+
+/**
+ * What the macros raddle_lock() and raddle_trylock() call, and as them; site, shown in reports as where the mutex was
+ * locked, may be NULL, or lives for ever.
+ *
+ * Since     0.1
+ */
+RADDLE_API RADDLE_NODISCARD int raddle_lock_at(struct raddle_mutex *mutex, const char *site);
+RADDLE_API RADDLE_NODISCARD int raddle_trylock_at(struct raddle_mutex *mutex, const char *site);
 
 /**
  * Unlocks mutex: the first in line owns it when this returns.

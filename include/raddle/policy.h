@@ -26,6 +26,7 @@
 #include <stdint.h>
 
 #include <raddle/loop.h>
+#include <raddle/site.h>
 #include <raddle/version.h>
 
 #ifdef __cplusplus
@@ -89,10 +90,7 @@ RADDLE_API const struct raddle_policy *raddle_default_policy(void);
  * Lifetime  policy and its bases must outlive the loops made by it, and their being set.
  * Since     0.1
  */
-#define raddle_set_policy(policy)                                                                  \
-    raddle_set_policy_at((policy), __FILE__ ":" RADDLE_POLICY_TEXT(__LINE__))
-#define RADDLE_POLICY_TEXT(line)  RADDLE_POLICY_TEXT_(line)
-#define RADDLE_POLICY_TEXT_(line) #line
+#define raddle_set_policy(policy) raddle_set_policy_at((policy), RADDLE_SITE)
 
 /**
  * What the raddle_set_policy() macro calls, and as it; site, shown in reports, may be NULL, or lives for ever.

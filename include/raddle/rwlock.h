@@ -11,6 +11,7 @@
 
 #include <stdint.h>
 
+#include <raddle/site.h>
 #include <raddle/version.h>
 
 #ifdef __cplusplus
@@ -46,8 +47,8 @@ struct raddle_rwlock {
  * Cancel    Cancellation point.
  * Since     0.1
  */
-RADDLE_API RADDLE_NODISCARD int raddle_rwlock_read(struct raddle_rwlock *lock);
-RADDLE_API RADDLE_NODISCARD int raddle_rwlock_write(struct raddle_rwlock *lock);
+#define raddle_rwlock_read(lock)  raddle_rwlock_read_at((lock), RADDLE_SITE)
+#define raddle_rwlock_write(lock) raddle_rwlock_write_at((lock), RADDLE_SITE)
 
 /**
  * The same, if nobody has it locked in a way that excludes the caller, and nobody waits.
@@ -58,7 +59,19 @@ RADDLE_API RADDLE_NODISCARD int raddle_rwlock_write(struct raddle_rwlock *lock);
  * Since     0.1
  */
 RADDLE_API RADDLE_NODISCARD int raddle_rwlock_try_read(struct raddle_rwlock *lock);
-RADDLE_API RADDLE_NODISCARD int raddle_rwlock_try_write(struct raddle_rwlock *lock);
+#define raddle_rwlock_try_write(lock) raddle_rwlock_try_write_at((lock), RADDLE_SITE)
+
+/**
+ * What the macros raddle_rwlock_read(), raddle_rwlock_write() and raddle_rwlock_try_write() call, and as them; site,
+ * shown in reports as where it was locked, may be NULL, or lives for ever.
+ *
+ * Since     0.1
+ */
+RADDLE_API RADDLE_NODISCARD int raddle_rwlock_read_at(struct raddle_rwlock *lock, const char *site);
+RADDLE_API RADDLE_NODISCARD int raddle_rwlock_write_at(struct raddle_rwlock *lock,
+                                                       const char *site);
+RADDLE_API RADDLE_NODISCARD int raddle_rwlock_try_write_at(struct raddle_rwlock *lock,
+                                                           const char *site);
 
 /**
  * Unlocks it: by its writer, or for one reader. Those who come next in line have it when this returns: a

@@ -31,6 +31,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include <raddle/site.h>
 #include <raddle/time.h>
 #include <raddle/version.h>
 
@@ -60,8 +61,16 @@ enum raddle_scope_flags {
  * Cancel    No cancellation point, and it can't fail.
  * Since     0.1
  */
-RADDLE_API void raddle_scope_enter(struct raddle_scope *scope, raddle_time deadline,
-                                   unsigned flags);
+#define raddle_scope_enter(scope, deadline, flags)                                                 \
+    raddle_scope_enter_at((scope), (deadline), (flags), RADDLE_SITE)
+
+/**
+ * What the raddle_scope_enter() macro calls, and as it; site, shown in reports, may be NULL, or lives for ever.
+ *
+ * Since     0.1
+ */
+RADDLE_API void raddle_scope_enter_at(struct raddle_scope *scope, raddle_time deadline,
+                                      unsigned flags, const char *site);
 
 /**
  * Leaves the scope that was entered last, and answers for what it did.
@@ -70,7 +79,8 @@ RADDLE_API void raddle_scope_enter(struct raddle_scope *scope, raddle_time deadl
  * Returns   rc, except when rc is -ECANCELED because of this scope alone (no scope around it is
  *           cancelled or past its deadline): then -ETIMEDOUT if its deadline passed (0 with
  *           RADDLE_QUIET), 0 if it was cancelled
- * Context   Inside the task that entered it; the process is stopped if it isn't the innermost.
+ * Context   Inside the task that entered it; the process is stopped if it isn't the innermost, with a line that
+ *           says where both were entered, and in which tasks.
  * Cancel    No cancellation point.
  * Since     0.1
  */
@@ -131,7 +141,14 @@ RADDLE_API void raddle_scope_autoclose(struct raddle_scope *scope);
  * Cancel    No cancellation point.
  * Since     0.1
  */
-RADDLE_API void raddle_cleanup_enter(struct raddle_scope *scope, int64_t ns);
+#define raddle_cleanup_enter(scope, ns) raddle_cleanup_enter_at((scope), (ns), RADDLE_SITE)
+
+/**
+ * What the raddle_cleanup_enter() macro calls, and as it; site, shown in reports, may be NULL, or lives for ever.
+ *
+ * Since     0.1
+ */
+RADDLE_API void raddle_cleanup_enter_at(struct raddle_scope *scope, int64_t ns, const char *site);
 
 /**
  * The point until which a clean-up that begins now and may take ns goes on: not beyond that of a clean-up which it is
