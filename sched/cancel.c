@@ -124,9 +124,10 @@ void rdl_scope_mark(struct rdl_scope *scope, enum rdl_scope_state state, const c
 
 void rdl_scope_unmark(struct rdl_scope *scope)
 {
-    /* The state first: who has seen the new one finds no reason, or the old one, which is a static string. */
-    rdl_atomic_store_release(&scope->state, RDL_SCOPE_OPEN);
-    rdl_atomic_store_release(&scope->reason, NULL);
+    /* Nothing is told with these: who looks meanwhile finds the one or the other, and a reason is a string that stays.
+     * That they come before the next mark is the caller's business, who keeps it away. */
+    rdl_atomic_store_relaxed(&scope->state, RDL_SCOPE_OPEN);
+    rdl_atomic_store_relaxed(&scope->reason, NULL);
     rdl_atomic_store_relaxed(&scope->claimed, 0u);
 }
 

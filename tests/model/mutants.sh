@@ -49,7 +49,7 @@ last_round=${RADDLE_MUTANT_ROUNDS:-${#rounds[@]}} # fewer, to look for what may 
 hosted="sched/cancel.c sched/coroutine.c sched/deque.c sched/fiber.c sched/idle.c sched/inbox.c
     sched/inject.c sched/loop.c sched/strand.c sched/timer.c sched/wait.c sched/switch_$(uname -m).S tests/model/host.c"
 tasks="runtime/context.c runtime/group.c runtime/local.c runtime/map.c runtime/scope.c runtime/started.c runtime/task.c runtime/tree.c"
-read -ra scenarios <<<"${RADDLE_MUTANT_SCENARIOS:-inject inbox wait idle deque table handoff depot cancel home strand fd group closing team sync server executor}" # to look closer
+read -ra scenarios <<<"${RADDLE_MUTANT_SCENARIOS:-map inject inbox wait idle deque table handoff depot cancel home strand fd group closing team sync server executor}" # to look closer
 declare -A sources=(
     [deque]="sched/deque.c"
     [inject]="sched/inject.c"
@@ -59,6 +59,7 @@ declare -A sources=(
     [handoff]="sched/handoff.c"
     [depot]="sched/stack.c sched/depot.c"
     [table]="io/table.c"
+    [map]="runtime/map.c"
     [team]="$hosted tests/model/model_libc.c"
     [cancel]="$hosted"
     [home]="$hosted"
