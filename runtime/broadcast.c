@@ -202,6 +202,25 @@ int raddle_bcast_try_receive(raddle_bcast_receiver *receiver, void *item, uint64
     return rc;
 }
 
+bool rdl_bcast_join(raddle_bcast_receiver *receiver, struct rdl_place *place,
+                    struct rdl_ticket ticket)
+{
+    raddle_bcast *bcast = receiver->bcast;
+    bool waits;
+
+    rdl_feed_lock(&bcast->feed);
+    waits = !receiver->closed && !bcast->feed.ended && receiver->next == bcast->next;
+    if (waits)
+        rdl_feed_join(&bcast->feed, place, ticket);
+    rdl_feed_unlock(&bcast->feed);
+    return waits;
+}
+
+void rdl_bcast_leave(raddle_bcast_receiver *receiver, struct rdl_place *place)
+{
+    rdl_feed_leave(&receiver->bcast->feed, place);
+}
+
 int raddle_bcast_receive(raddle_bcast_receiver *receiver, void *item, uint64_t *missed)
 {
     struct rdl_feed *feed;

@@ -4,6 +4,10 @@
  * Who waits is granted nothing but another look: all that waited when something came are woken by it, look under the
  * lock, and wait again if it was not for them. So one that is cancelled, and finds itself still in line, has missed
  * nothing: what would have been for it would have taken it out of the line.
+ *
+ * Selects stand in a line of their own, with nothing but a ticket: they are woken, leave all their lines, and look
+ * again. The lock is released to fire. Those that come back meanwhile are behind all that were there before, so as
+ * many as there were are told, and no more.
  */
 #include "runtime/feed.h"
 
@@ -12,6 +16,8 @@
 
 #include "sched/loop.h"
 #include "sched/sys.h"
+
+enum { BATCH = 16 };
 
 struct rdl_feed *rdl_feed_create(size_t bytes)
 {
@@ -34,8 +40,41 @@ void rdl_feed_unref(struct rdl_feed *feed)
         rdl_sys_free(feed);
 }
 
+/* The lock held, and released meanwhile. */
+static void tell_selects(struct rdl_feed *feed)
+{
+    struct rdl_ticket tickets[BATCH];
+    size_t left = feed->selecting, count;
+
+    while (left && feed->selects.first) {
+        for (count = 0; count < BATCH && left && feed->selects.first; left--, feed->selecting--)
+            tickets[count++] = rdl_line_call(&feed->selects);
+        rdl_lock_release(&feed->queue.lock);
+        for (size_t i = 0; i < count; i++)
+            (void)rdl_fiber_fire(tickets[i], 0);
+        rdl_feed_lock(feed);
+    }
+}
+
+void rdl_feed_join(struct rdl_feed *feed, struct rdl_place *place, struct rdl_ticket ticket)
+{
+    place->ticket = ticket;
+    rdl_line_join(&feed->selects, place);
+    feed->selecting++;
+}
+
+void rdl_feed_leave(struct rdl_feed *feed, struct rdl_place *place)
+{
+    rdl_feed_lock(feed);
+    feed->selecting -= place->in_line;
+    rdl_line_leave(&feed->selects, place);
+    rdl_feed_unlock(feed);
+}
+
 void rdl_feed_tell(struct rdl_feed *feed)
 {
+    if (feed->selecting)
+        tell_selects(feed);
     while (rdl_queue_first(&feed->queue))
         rdl_queue_grant(&feed->queue, 0);
     rdl_queue_release(&feed->queue);

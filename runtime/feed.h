@@ -14,11 +14,16 @@
 #include "runtime/waiter.h"
 #include "sched/atomic.h"
 
+struct raddle_watch;
+struct raddle_bcast_receiver;
+
 struct rdl_feed {
     struct rdl_queue queue; /* first */
     rdl_atomic(uint32_t) references;
-    bool ended;     /* nothing comes any more. Under lock */
-    size_t senders; /* ends that are open. Under lock */
+    bool ended;              /* nothing comes any more. Under lock */
+    size_t senders;          /* ends that are open. Under lock */
+    struct rdl_line selects; /* that wait for other things, too. Under lock */
+    size_t selecting;        /* how many those are. Under lock */
 };
 
 /* A counted end through which is sent. */
@@ -43,7 +48,7 @@ static inline void rdl_feed_unlock(struct rdl_feed *feed)
     rdl_queue_release(&feed->queue);
 }
 
-/* The lock held: tells all that wait to look again, and releases it. */
+/* The lock held, and a reference: tells all that wait to look again, and releases the lock. */
 void rdl_feed_tell(struct rdl_feed *feed);
 
 /* Nothing comes any more. */
@@ -54,6 +59,19 @@ void rdl_feed_end(struct rdl_feed *feed);
  * rdl_waiter_check() has given, is cancelled, and was not told. what is for dumps.
  */
 bool rdl_feed_wait(struct rdl_feed *feed, struct rdl_fiber *fiber, const char *what);
+
+/* A select, with the lock held: in line to be told. Without it: out of line, if it still is in it. */
+void rdl_feed_join(struct rdl_feed *feed, struct rdl_place *place, struct rdl_ticket ticket);
+void rdl_feed_leave(struct rdl_feed *feed, struct rdl_place *place);
+
+/* For select.c: as raddle_watch_wait() without waiting, -EAGAIN. And in line, or false: it need not wait. */
+int rdl_watch_try(struct raddle_watch *watch, uint64_t *version, void *item);
+bool rdl_watch_join(struct raddle_watch *watch, uint64_t version, struct rdl_place *place,
+                    struct rdl_ticket ticket);
+void rdl_watch_leave(struct raddle_watch *watch, struct rdl_place *place);
+bool rdl_bcast_join(struct raddle_bcast_receiver *receiver, struct rdl_place *place,
+                    struct rdl_ticket ticket);
+void rdl_bcast_leave(struct raddle_bcast_receiver *receiver, struct rdl_place *place);
 
 /* A call that need not wait has used some of its task's slice. */
 void rdl_feed_charge(struct rdl_fiber *fiber);

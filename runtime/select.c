@@ -11,7 +11,7 @@
  * 3. It sleeps; or not, when a case has become possible on the way.
  * 4. It leaves all lines, each under its lock. Now nobody can make the choice any more, and whoever has made it has
  *    also done what it had to, under the lock that was just taken. If it was made, that case is done. Otherwise
- *    it was woken for nothing (an ended task, its timer, a cancellation, a case of step 3): from the beginning.
+ *    it was woken for nothing (an ended task, something new in a watch or broadcast, its timer, a cancellation, a case of step 3): from the beginning.
  *
  * A select serves others only in step 1, while it is in no line itself. So two selects that would serve each other
  * can't both have made a choice and wait for the other's.
@@ -25,11 +25,13 @@
 #include <assert.h>
 #include <errno.h>
 #include <limits.h>
+#include <raddle/broadcast.h>
 #include <raddle/io.h>
 #include <raddle/select.h>
 
 #include "io/op.h"
 #include "runtime/channel.h"
+#include "runtime/feed.h"
 #include "runtime/future.h"
 #include "runtime/task.h"
 #include "sched/loop.h"
@@ -130,6 +132,10 @@ static int try_case(const struct raddle_case *c)
     case RADDLE_ON_PUT:
     case RADDLE_ON_SEND:
         return rdl_chan_put(chan_of(c), end_of(c), c->item, false);
+    case RADDLE_ON_WATCH:
+        return rdl_watch_try(c->object, c->number, c->item);
+    case RADDLE_ON_BROADCAST:
+        return raddle_bcast_try_receive(c->object, c->item, c->number);
     case RADDLE_ON_FUTURE:
         return raddle_future_outcome(c->object, outcome) == 0 ? 0 : -EAGAIN;
     case RADDLE_ON_TASK:
@@ -155,6 +161,10 @@ static bool join_case(struct selection *s, struct raddle_case *c)
         exchange->end = end_of(c);
         return rdl_chan_join_choice(chan_of(c), exchange, is_put(c), s->ticket, &s->choice);
     }
+    if (c->op == RADDLE_ON_WATCH)
+        return rdl_watch_join(c->object, *c->number, &exchange->turn.place, s->ticket);
+    if (c->op == RADDLE_ON_BROADCAST)
+        return rdl_bcast_join(c->object, &exchange->turn.place, s->ticket);
     if (c->op == RADDLE_ON_FUTURE)
         return rdl_future_join_choice(c->object, &exchange->turn, s->ticket, &s->choice);
     return c->op != RADDLE_ON_TASK ||
@@ -171,6 +181,10 @@ static void leave_case(struct raddle_case *c)
         return;
     if (is_chan(c))
         rdl_chan_leave(chan_of(c), exchange, is_put(c));
+    else if (c->op == RADDLE_ON_WATCH)
+        rdl_watch_leave(c->object, &exchange->turn.place);
+    else if (c->op == RADDLE_ON_BROADCAST)
+        rdl_bcast_leave(c->object, &exchange->turn.place);
     else if (c->op == RADDLE_ON_FUTURE)
         rdl_future_leave(c->object, &exchange->turn);
     else if (c->op == RADDLE_ON_TASK)
@@ -269,6 +283,9 @@ static int prepare(struct raddle_case *cases, size_t count, unsigned flags)
         return -EINVAL;
     for (size_t i = 0; i < count; i++) {
         if ((unsigned)cases[i].op > RADDLE_ON_FD)
+            return -EINVAL;
+        if ((cases[i].op == RADDLE_ON_WATCH || cases[i].op == RADDLE_ON_BROADCAST) &&
+            cases[i].object && !cases[i].number)
             return -EINVAL;
         watch_of(&cases[i])->task = NULL;
         descriptors |= cases[i].op == RADDLE_ON_FD;

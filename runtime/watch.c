@@ -95,6 +95,44 @@ int raddle_watch_get(raddle_watch *watch, void *item, uint64_t *version)
     return 0;
 }
 
+/* Under the lock. */
+static int take_new(raddle_watch *watch, uint64_t *version, void *item)
+{
+    if (watch->version == *version)
+        return watch->feed.ended ? RADDLE_ESHUTDOWN : -EAGAIN;
+    read_item(watch, item);
+    *version = watch->version;
+    return 0;
+}
+
+int rdl_watch_try(raddle_watch *watch, uint64_t *version, void *item)
+{
+    int rc;
+
+    rdl_feed_lock(&watch->feed);
+    rc = take_new(watch, version, item);
+    rdl_feed_unlock(&watch->feed);
+    return rc;
+}
+
+bool rdl_watch_join(raddle_watch *watch, uint64_t version, struct rdl_place *place,
+                    struct rdl_ticket ticket)
+{
+    bool waits;
+
+    rdl_feed_lock(&watch->feed);
+    waits = watch->version == version && !watch->feed.ended;
+    if (waits)
+        rdl_feed_join(&watch->feed, place, ticket);
+    rdl_feed_unlock(&watch->feed);
+    return waits;
+}
+
+void rdl_watch_leave(raddle_watch *watch, struct rdl_place *place)
+{
+    rdl_feed_leave(&watch->feed, place);
+}
+
 int raddle_watch_wait(raddle_watch *watch, uint64_t *version, void *item)
 {
     struct rdl_fiber *fiber;
@@ -107,16 +145,10 @@ int raddle_watch_wait(raddle_watch *watch, uint64_t *version, void *item)
     if (rc < 0)
         return rc;
     rdl_feed_lock(&watch->feed);
-    while (watch->version == *version && !watch->feed.ended) {
+    while ((rc = take_new(watch, version, item)) == -EAGAIN) {
         if (!rdl_feed_wait(&watch->feed, fiber, "a new value of a watch"))
             return -ECANCELED;
         waited = true;
-    }
-    if (watch->version != *version) {
-        read_item(watch, item);
-        *version = watch->version;
-    } else {
-        rc = RADDLE_ESHUTDOWN;
     }
     rdl_feed_unlock(&watch->feed);
     if (!waited)

@@ -182,3 +182,15 @@ int32_t rdl_wait_result(const struct rdl_wait *wait)
     assert(phase_of(word) == FIRED);
     return (int32_t)(uint32_t)(word >> 32);
 }
+
+bool rdl_wait_is_parked(const struct rdl_wait *wait, uint64_t *word)
+{
+    /* acquire pairs with the park: what is on the stack is seen. */
+    *word = rdl_atomic_load_acquire(&wait->word);
+    return phase_of(*word) == PARKED;
+}
+
+bool rdl_wait_still_is(struct rdl_wait *wait, uint64_t word)
+{
+    return rdl_atomic_cas_acq_rel(&wait->word, &word, word);
+}

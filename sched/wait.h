@@ -61,6 +61,11 @@ enum rdl_fire rdl_wait_fire(struct rdl_ticket ticket, int32_t result);
  * it above depth. The caller keeps the sleeper's record from being given to another task. */
 enum rdl_fire rdl_wait_poke(struct rdl_wait *wait, uint32_t depth, int32_t result);
 
+/* Any thread, for who looks at a sleeper's stack: is it parked, and then by which word? And is it still, and has been
+ * all the while: what was read before the second call was read before it went on. */
+bool rdl_wait_is_parked(const struct rdl_wait *wait, uint64_t *word);
+bool rdl_wait_still_is(struct rdl_wait *wait, uint64_t word);
+
 /* The sleeper, running again: what the winner said. */
 int32_t rdl_wait_result(const struct rdl_wait *wait);
 

@@ -82,6 +82,22 @@ RADDLE_API RADDLE_NODISCARD ssize_t raddle_all_tasks(raddle_loop *loop,
  */
 RADDLE_API void raddle_all_tasks_free(struct raddle_task_info *list, size_t count);
 
+/**
+ * The return addresses on the stack of a task that waits: asyncio's get_stack(), with all frames. The innermost comes
+ * first, and the first of all are the library's. For backtrace_symbols(3) and the like. Frames of 128 calls at most.
+ *
+ * pcs       room for max of them
+ * Returns   how many were written; 0: task has ended; or
+ *           -EBUSY    it runs or is about to, or has not begun, or went on each time it was looked at
+ *           -ENOTSUP  it is in a generator, or this is not an x86-64
+ *           -ENOMEM   no memory for a copy of its stack
+ *           -EINVAL   task is NULL, or pcs is though max isn't 0
+ * Context   Any thread; not a signal handler. Needs some KiB of stack.
+ * Cancel    No cancellation point.
+ * Since     0.1
+ */
+RADDLE_API RADDLE_NODISCARD ssize_t raddle_task_stack(raddle_task *task, void **pcs, size_t max);
+
 /** Counters of one loop. They only grow, but for tasks. */
 struct raddle_loop_stats {
     uint64_t switches;    /**< Tasks resumed. */

@@ -11,7 +11,8 @@
  *     case 0: ...
  *
  * One case is done, and only its effect is there: of a select that returns, or is cancelled, no other case has put
- * or taken anything, however many became possible at the same moment.
+ * or taken anything, however many became possible at the same moment: what is new in a watch still is, and an item of
+ * a broadcast is still there for the receiver.
  *
  * A descriptor is a case as raddle_fd_poll() is: it tells what holds, and reads and writes nothing. While a select
  * waits for descriptors it has a small task for each.
@@ -38,16 +39,21 @@ enum raddle_select_op {
     RADDLE_ON_SEND,        /**< raddle_sender_put(): object is a raddle_sender. */
     RADDLE_ON_FUTURE,      /**< A raddle_future is done; item: NULL, or a struct raddle_outcome. */
     RADDLE_ON_TASK,        /**< A raddle_task has ended; item: as of a future. */
-    RADDLE_ON_TIME,        /**< The point when has come. */
-    RADDLE_ON_FD,          /**< raddle_fd_poll() of fd for events: rc says which hold. */
+    RADDLE_ON_WATCH, /**< raddle_watch_wait(): object is a raddle_watch; item: NULL, or its value. */
+    RADDLE_ON_BROADCAST, /**< raddle_bcast_receive(): object is a raddle_bcast_receiver. */
+    RADDLE_ON_TIME,      /**< The point when has come. */
+    RADDLE_ON_FD,        /**< raddle_fd_poll() of fd for events: rc says which hold. */
 };
 
 /** One of the things that are waited for. Zero where nothing is said. */
 struct raddle_case {
     enum raddle_select_op op;
-    int rc;           /**< Written for the case that was done: what its call would have returned. */
-    void *object;     /**< NULL: the case never happens. */
-    void *item;       /**< Read, or written. */
+    int rc;       /**< Written for the case that was done: what its call would have returned. */
+    void *object; /**< NULL: the case never happens. */
+    void *item;   /**< Read, or written. */
+    /** Of RADDLE_ON_WATCH: the version that was seen, read and written. Of RADDLE_ON_BROADCAST: receives how many
+     *  items were missed. */
+    uint64_t *number;
     raddle_time when; /**< Of RADDLE_ON_TIME. */
     int fd;           /**< Of RADDLE_ON_FD. */
     short events;     /**< Of RADDLE_ON_FD: POLLIN, POLLOUT, POLLPRI, POLLRDHUP. */
@@ -67,7 +73,7 @@ enum raddle_select_flags {
  * Returns   the index of the case that was done, with its rc written, or, with none done,
  *           -ECANCELED  a scope around the caller is cancelled or past its deadline
  *           -EAGAIN     RADDLE_SELECT_TRY: none is possible
- *           -EINVAL     cases is NULL, no such op, count above INT_MAX
+ *           -EINVAL     cases is NULL, no such op, count above INT_MAX, number is NULL where it is needed
  *           -EPERM      outside a task
  *           -ENOMEM     no memory to wait for descriptors with
  * Context   Inside a task.

@@ -1,5 +1,5 @@
 /*
- * tests/conformance/test_all_tasks.c - the list of all tasks: row G4. TC19 is tests/race/race_tasks.c.
+ * tests/conformance/test_all_tasks.c - the list of all tasks, and their stacks: rows G4 and G7, TC21. TC19 is tests/race/race_tasks.c.
  */
 #define _GNU_SOURCE
 #include "tests/conformance/child.h"
@@ -316,4 +316,111 @@ Conform(all_tasks, without_memory_there_is_no_list_and_nothing_is_lost)
     rdl_atomic_store_relaxed(&fails_in, 0);
     raddle_group_cancel(&g, NULL);
     return raddle_group_close(&g, 0);
+}
+
+/* Stacks. */
+
+enum { DEEP = 5, FRAMES = 64 };
+
+typedef int level_fn(int depth);
+
+static __attribute__((noinline)) int level0(int depth)
+{
+    volatile char room[200];
+
+    room[depth] = 1;
+    return raddle_sleep_until(RADDLE_NEVER) + room[depth];
+}
+
+#define LEVEL(number, below)                                                                       \
+    static __attribute__((noinline)) int level##number(int depth)                                  \
+    {                                                                                              \
+        volatile int mine = below(depth + 1);                                                      \
+        return mine + depth;                                                                       \
+    }
+
+LEVEL(1, level0)
+LEVEL(2, level1)
+LEVEL(3, level2)
+LEVEL(4, level3)
+
+static level_fn *const levels[DEEP] = {level0, level1, level2, level3, level4};
+
+static int sleeps_deep(void *arg)
+{
+    (void)arg;
+    return level4(0) < 0 ? -ECANCELED : 0;
+}
+
+/* Which of them pc is in: the one that begins next before it; -1: in none. */
+static int level_of(const void *pc)
+{
+    int best = -1;
+
+    for (int i = 0; i < DEEP; i++)
+        if ((uintptr_t)levels[i] < (uintptr_t)pc && (uintptr_t)pc - (uintptr_t)levels[i] < 512 &&
+            (best < 0 || (uintptr_t)levels[i] > (uintptr_t)levels[best]))
+            best = i;
+    return best;
+}
+
+struct stack_look {
+    raddle_task *task;
+    ssize_t count;
+    void *pcs[FRAMES];
+};
+
+static void *takes_the_stack(void *arg)
+{
+    struct stack_look *look = arg;
+
+    look->count = raddle_task_stack(look->task, look->pcs, FRAMES);
+    return NULL;
+}
+
+static int stacks(void *arg)
+{
+    struct stack_look look = {.count = -1};
+    struct raddle_group g;
+    pthread_t thread;
+    int next = 0;
+    (void)arg;
+
+    OPEN(&g, .mode = RADDLE_FAIL_FAST);
+    EXPECT_EQ(raddle_task_stack(NULL, look.pcs, FRAMES), -EINVAL);
+    EXPECT_EQ(raddle_task_stack(raddle_self(), NULL, 1), -EINVAL);
+    EXPECT_EQ(raddle_task_stack(raddle_self(), look.pcs, FRAMES), -EBUSY);
+    SPAWN(&g, &look.task, sleeps_deep, NULL);
+    test_let_park_for(look.task, "a point in time");
+    for (int tries = 0; tries < 2; tries++) { /* from a thread, then from a task */
+        if (tries == 0) {
+            EXPECT_EQ(pthread_create(&thread, NULL, takes_the_stack, &look), 0);
+            pthread_join(thread, NULL);
+        } else {
+            (void)takes_the_stack(&look);
+        }
+        next = 0;
+        for (ssize_t i = 0; i < look.count; i++)
+            if (next < DEEP && level_of(look.pcs[i]) == next)
+                next++;
+#ifdef __x86_64__
+        EXPECT_EQ(next, DEEP);
+#endif
+    }
+#ifdef __x86_64__
+    EXPECT_IN(look.count, DEEP, FRAMES);
+    EXPECT_EQ(raddle_task_stack(look.task, look.pcs, 2), 2);
+    EXPECT_EQ(raddle_task_stack(look.task, NULL, 0), 0);
+#endif
+    raddle_group_cancel(&g, NULL);
+    EXPECT_EQ(raddle_group_close(&g, 0), 0);
+    EXPECT_EQ(raddle_task_stack(look.task, look.pcs, FRAMES), 0);
+    raddle_task_unref(look.task);
+    return 0;
+}
+
+/* G7 TC21 */
+RuntimeTest(all_tasks, the_stack_of_one_that_waits_has_all_its_frames_the_innermost_first)
+{
+    cr_assert_eq(test_run(stacks, NULL), 0);
 }

@@ -27,9 +27,7 @@ static int cancel_it(void *arg)
     int rc = raddle_group_open(&g, NULL);
 
     (void)arg;
-    if (rc == 0)
-        rc = raddle_spawn(&g, &task, worker, NULL, NULL);
-    if (rc == 0) {
+    if (rc == 0 && (rc = raddle_spawn(&g, &task, worker, NULL, NULL)) == 0) {
         rc = raddle_sleep(RADDLE_MS(50));
         raddle_task_cancel(task, "the work is done");
         if (rc == 0)

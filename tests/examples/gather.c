@@ -14,16 +14,14 @@ static int halve(void *arg)
 static int gather(void *arg)
 {
     int numbers[] = {2, 3, 4, 5};
-    struct raddle_call calls[4];
-    int rc;
+    struct raddle_call calls[4] = {{.fn = halve}, {.fn = halve}, {.fn = halve}, {.fn = halve}};
+    struct raddle_group_options collect = {.mode = RADDLE_COLLECT};
 
     (void)arg;
     for (int i = 0; i < 4; i++)
-        calls[i] = (struct raddle_call){.fn = halve, .arg = &numbers[i]};
-
+        calls[i].arg = &numbers[i];
     /* All to their end, and every outcome: asyncio's return_exceptions=True. */
-    rc = raddle_gather(calls, 4, &(struct raddle_group_options){.mode = RADDLE_COLLECT});
-    printf("gather: %s\n", raddle_strerror(rc));
+    printf("gather: %s\n", raddle_strerror(raddle_gather(calls, 4, &collect)));
     for (int i = 0; i < 4; i++)
         if (calls[i].outcome.rc < 0)
             printf("%d: %s\n", numbers[i], raddle_strerror(calls[i].outcome.rc));

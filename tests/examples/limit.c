@@ -1,23 +1,20 @@
 #include <raddle.h>
-#include <stdatomic.h>
 #include <stdio.h>
 
 static struct raddle_sem slots = RADDLE_SEM_INIT(5, 5);
-static atomic_int running, most;
+static int running, most; /* of tasks of one loop */
 
-static int fetch(void *arg)
+static int fetch(void *limit)
 {
-    int rc = raddle_sem_acquire(&slots, 1), now, seen;
+    int rc = raddle_sem_acquire(limit, 1);
 
-    (void)arg;
     if (rc < 0)
         return rc;
-    now = atomic_fetch_add(&running, 1) + 1;
-    for (seen = most; now > seen && !atomic_compare_exchange_weak(&most, &seen, now);)
-        ;
+    if (++running > most)
+        most = running;
     rc = raddle_sleep(RADDLE_MS(20));
-    atomic_fetch_sub(&running, 1);
-    raddle_sem_release(&slots, 1);
+    running--;
+    raddle_sem_release(limit, 1);
     return rc;
 }
 
@@ -28,13 +25,13 @@ static int fetch_all(void *arg)
 
     (void)arg;
     for (int i = 0; i < 20 && rc == 0; i++)
-        rc = raddle_spawn(&g, NULL, fetch, NULL, NULL);
+        rc = raddle_spawn(&g, NULL, fetch, &slots, NULL);
     rc = raddle_group_close(&g, rc);
-    printf("at most %d of 20 at a time\n", atomic_load(&most));
+    printf("at most %d of 20 at a time\n", most);
     return rc;
 }
 
 int main(void)
 {
-    return raddle_run(fetch_all, NULL, NULL) ? 1 : 0;
+    return raddle_run(fetch_all, NULL, &(struct raddle_run_options){.loops = 1}) ? 1 : 0;
 }

@@ -7,6 +7,7 @@ case $2 in
 overlap) wanted=$'world begins\nhello begins\nhello\nworld' ;;
 gather) wanted=$'gather: Numerical argument out of domain\n2: 1\n3: Numerical argument out of domain\n4: 2\n5: Numerical argument out of domain' ;;
 cancel) wanted=$'working\nstopped because of: the work is done\ncleaned up\nit was cancelled' ;;
+producer_consumer) wanted=$'all are handed out\n3 workers did 20 jobs, 210 ms of work' ;;
 limit) wanted='at most 5 of 20 at a time' ;;
 *)
     echo "no such example: $2"

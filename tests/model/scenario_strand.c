@@ -9,6 +9,7 @@
 #include <raddle/task.h>
 
 #include "sched/loop.h"
+#include "sched/sys.h"
 #include "tests/model/host.h"
 #include "tests/model/model.h"
 
@@ -18,7 +19,8 @@ static struct rdl_loop loops[LOOPS];
 static struct rdl_loop *loop_list[LOOPS];
 static struct rdl_sleeper *sleepers[LOOPS];
 static struct rdl_team team;
-static struct rdl_strand strand;
+static struct rdl_strand *strand;
+static bool kept; /* a reference to it, by the scenario */
 static struct rdl_fiber *fibers[FIBERS];
 static unsigned fiber_count, ended;
 static unsigned inside, turns, wanted; /* plain: of the strand, but wanted */
@@ -37,7 +39,9 @@ static void begin(void)
     host_begin();
     fiber_count = ended = inside = turns = wanted = 0;
     rdl_atomic_init(&published, 0u);
-    rdl_strand_init(&strand);
+    strand = rdl_sys_malloc(sizeof(*strand));
+    rdl_strand_init(strand);
+    kept = true;
     rdl_inject_init(&team.inject);
     team.count = LOOPS;
     team.loops = loop_list;
@@ -54,7 +58,10 @@ static void end(void)
 {
     model_check(ended == fiber_count);
     model_check(turns == wanted && inside == 0);
-    model_check(!strand.taken && !strand.first);
+    if (kept) {
+        model_check(!strand->taken && !strand->first);
+        rdl_strand_unref(strand);
+    }
     for (unsigned i = 0; i < LOOPS; i++) {
         model_check(!rdl_loop_busy(&loops[i]));
         model_check(rdl_inbox_empty(&loops[i].inbox));
@@ -71,7 +78,7 @@ static void start(void (*main)(struct rdl_fiber *), unsigned mobility, unsigned 
     model_check(rdl_fiber_create(none, sizeof **fiber, sizeof **fiber, 0, main, fiber) == 0);
     (*fiber)->mobility = (uint8_t)mobility;
     (*fiber)->home = &loops[on];
-    (*fiber)->strand = rdl_strand_ref(&strand);
+    (*fiber)->strand = rdl_strand_ref(strand);
     model_name(*fiber, names[fiber_count++]);
     wanted += count;
     model_check(rdl_loop_post(&loops[on], &(*fiber)->run));
@@ -159,12 +166,23 @@ static void begin_moves(void)
     start(yields, RADDLE_PINNED, 1, 2);
 }
 
-const char *const model_unwatched_names[] = {"counter", "waiting_", "references", NULL};
+/* The one that ends last frees it, after all that the others did with it. */
+static void begin_last_reference(void)
+{
+    begin();
+    start(yields, RADDLE_PINNED, 0, 2);
+    start(yields, RADDLE_PINNED, 1, 2);
+    kept = false;
+    rdl_strand_unref(strand);
+}
+
+const char *const model_unwatched_names[] = {"counter", "waiting_", NULL};
 const char model_scenario_name[] = "strand";
 const struct model_case model_cases[] = {
     {"turns", begin_turns, end},
     {"woken_home", begin_woken_home, end},
     {"woken_anywhere", begin_woken_anywhere, end},
     {"moves", begin_moves, end},
+    {"last_reference", begin_last_reference, end},
     {0},
 };

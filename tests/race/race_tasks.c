@@ -22,7 +22,7 @@
 enum { PARENTS = 8, PARKED = 16, KEPT = 32, THREADS = 2 };
 
 static unsigned long rounds;
-static rdl_atomic(unsigned long) spawned, ended, lists, listed, joined;
+static rdl_atomic(unsigned long) spawned, ended, lists, listed, joined, stacks;
 static rdl_atomic(unsigned) parked, over;
 
 static int brief(void *arg)
@@ -83,6 +83,18 @@ static int parked_task(void *arg)
     return raddle_sleep_until(RADDLE_NEVER);
 }
 
+/* Which may be gone, or run, while it is looked at. */
+static void look_at_stack(const struct raddle_task_info *info)
+{
+    void *pcs[32];
+    ssize_t n = raddle_task_stack(info->task, pcs, 32);
+
+    EXPECT((n >= 0 && n <= 32) || n == -EBUSY || n == -ENOTSUP);
+    if (info->fn == parked_task)
+        EXPECT(n > 2 || n == -ENOTSUP);
+    rdl_atomic_fetch_add_relaxed(&stacks, (unsigned long)(n > 0));
+}
+
 static void look_at(const struct raddle_task_info *info, unsigned seen[PARKED])
 {
     struct raddle_outcome outcome;
@@ -91,6 +103,8 @@ static void look_at(const struct raddle_task_info *info, unsigned seen[PARKED])
     EXPECT(rc == 0 || rc == -EINPROGRESS);
     EXPECT(raddle_task_name(info->task)[0]);
     EXPECT((info->state == RADDLE_TASK_WAITING) == (info->waits_for != NULL));
+    if (info->state == RADDLE_TASK_WAITING && (uintptr_t)info->task / 64 % 4 == 0)
+        look_at_stack(info);
     if (info->fn == parked_task) {
         EXPECT_EQ(rc, -EINPROGRESS);
         seen[(uintptr_t)raddle_task_arg(info->task)]++;
@@ -204,9 +218,10 @@ int main(int argc, char **argv)
         pthread_join(threads[i], NULL);
     EXPECT_EQ(ended, spawned);
     test_same_footprint(&before);
-    printf("%u loops: %lu tasks; %lu lists of %lu lines, %lu joined\n", loops,
+    printf("%u loops: %lu tasks; %lu lists of %lu lines, %lu joined, %lu stacks\n", loops,
            rdl_atomic_load_relaxed(&spawned), rdl_atomic_load_relaxed(&lists),
-           rdl_atomic_load_relaxed(&listed), rdl_atomic_load_relaxed(&joined));
+           rdl_atomic_load_relaxed(&listed), rdl_atomic_load_relaxed(&joined),
+           rdl_atomic_load_relaxed(&stacks));
     test_counted(rdl_atomic_load_relaxed(&lists), "races");
     return test_result();
 }

@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <pthread.h>
 #include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -20,7 +21,7 @@ static int errors(void *arg)
     EXPECT_EQ(raddle_select(NULL, 1, 0), -EINVAL);
     EXPECT_EQ(raddle_select(&c, 1, 4), -EINVAL);
     EXPECT_EQ(raddle_select(&c, (size_t)INT_MAX + 1, 0), -EINVAL);
-    c.op = (enum raddle_select_op)9;
+    c.op = (enum raddle_select_op)11;
     EXPECT_EQ(raddle_select(&c, 1, 0), -EINVAL);
     EXPECT_EQ(raddle_select(none, 2, RADDLE_SELECT_TRY), -EAGAIN);
     EXPECT_EQ(raddle_select(NULL, 0, RADDLE_SELECT_TRY | RADDLE_SELECT_FAIR), -EAGAIN);
@@ -352,4 +353,175 @@ static int descriptors(void *arg)
 RuntimeTest(select, descriptors_are_waited_for_beside_the_rest_and_not_read)
 {
     cr_assert_eq(test_run(descriptors, NULL), 0);
+}
+
+/* Watches and broadcasts. */
+
+struct news {
+    raddle_watch *watch;
+    raddle_bcast *bcast;
+    raddle_bcast_receiver *receiver;
+    uint64_t version, missed;
+    int value, item;
+    struct raddle_case cases[2];
+};
+
+static void begin_news(struct news *n)
+{
+    int zero = 0;
+
+    *n = (struct news){.missed = 99, .value = -1, .item = -1};
+    EXPECT_EQ(raddle_watch_create(sizeof(int), &zero, &n->watch), 0);
+    EXPECT_EQ(raddle_bcast_create(sizeof(int), 2, &n->bcast), 0);
+    EXPECT_EQ(raddle_bcast_receiver_open(n->bcast, &n->receiver), 0);
+    EXPECT_EQ(raddle_watch_get(n->watch, NULL, &n->version), 0);
+    n->cases[0] = (struct raddle_case){
+        .op = RADDLE_ON_WATCH, .object = n->watch, .item = &n->value, .number = &n->version};
+    n->cases[1] = (struct raddle_case){
+        .op = RADDLE_ON_BROADCAST, .object = n->receiver, .item = &n->item, .number = &n->missed};
+}
+
+static void end_news(struct news *n)
+{
+    raddle_bcast_receiver_unref(n->receiver);
+    raddle_bcast_unref(n->bcast);
+    raddle_watch_unref(n->watch);
+}
+
+static void tell_watch(struct news *n, int value)
+{
+    EXPECT_EQ(raddle_watch_set(n->watch, &value), 0);
+}
+
+static void tell_bcast(struct news *n, int value)
+{
+    EXPECT_EQ(raddle_bcast_send(n->bcast, &value), 1);
+}
+
+static int news_at_hand(void *arg)
+{
+    struct news n;
+    uint64_t before;
+    (void)arg;
+
+    begin_news(&n);
+    EXPECT_EQ(raddle_select(n.cases, 2, RADDLE_SELECT_TRY), -EAGAIN);
+    before = n.version;
+    for (int i = 1; i <= 3; i++)
+        tell_bcast(&n, i);
+    tell_watch(&n, 10);
+    EXPECT_EQ(raddle_select(n.cases, 2, 0), 0);
+    EXPECT(n.cases[0].rc == 0 && n.value == 10 && n.version == before + 1);
+    EXPECT(n.item == -1 && n.missed == 99); /* only the case that was done has an effect */
+    EXPECT_EQ(raddle_select(n.cases, 2, 0), 1);
+    EXPECT(n.cases[1].rc == 0 && n.item == 2 && n.missed == 1);
+    EXPECT_EQ(raddle_select(n.cases, 2, 0), 1);
+    EXPECT(n.item == 3 && n.missed == 0);
+    EXPECT_EQ(raddle_select(n.cases, 2, RADDLE_SELECT_TRY), -EAGAIN);
+
+    raddle_bcast_shutdown(n.bcast);
+    EXPECT_EQ(raddle_select(n.cases, 2, 0), 1);
+    EXPECT_EQ(n.cases[1].rc, RADDLE_ESHUTDOWN);
+    raddle_watch_shutdown(n.watch);
+    EXPECT_EQ(raddle_select(n.cases, 2, 0), 0);
+    EXPECT_EQ(n.cases[0].rc, RADDLE_ESHUTDOWN);
+    for (int i = 0; i < 2; i++) {
+        n.cases[i].number = NULL;
+        EXPECT_EQ(raddle_select(&n.cases[i], 1, 0), -EINVAL);
+        n.cases[i].object = NULL; /* never happens */
+    }
+    EXPECT_EQ(raddle_select(n.cases, 2, RADDLE_SELECT_TRY), -EAGAIN);
+    end_news(&n);
+    return 0;
+}
+
+RuntimeTest(select, a_watch_and_a_broadcast_are_cases_as_their_calls_are)
+{
+    cr_assert_eq(test_run(news_at_hand, NULL), 0);
+}
+
+static int chooses_news(void *arg)
+{
+    struct news *n = arg;
+    struct raddle_case cases[2] = {n->cases[0], n->cases[1]};
+    int which = raddle_select(cases, 2, 0);
+
+    return which < 0 ? which : which * 10 - cases[which].rc;
+}
+
+static int joined(raddle_task *task)
+{
+    struct raddle_outcome outcome = {.rc = -1};
+
+    EXPECT_EQ(raddle_join(task, &outcome), 0);
+    raddle_task_unref(task);
+    return outcome.rc;
+}
+
+static raddle_task *chooser(struct raddle_group *g, struct news *n)
+{
+    raddle_task *task;
+
+    EXPECT_EQ(raddle_spawn(g, &task, chooses_news, n, NULL), 0);
+    test_let_park_for(task, "one of several things");
+    return task;
+}
+
+static void *tells_from_a_thread(void *arg)
+{
+    tell_bcast(arg, 5);
+    return NULL;
+}
+
+static int news_to_come(void *arg)
+{
+    struct raddle_group g;
+    raddle_task *tasks[40];
+    struct news n;
+    pthread_t thread;
+    (void)arg;
+
+    begin_news(&n);
+    EXPECT_EQ(raddle_group_open(&g, &(struct raddle_group_options){.mode = RADDLE_COLLECT}), 0);
+    tasks[0] = chooser(&g, &n);
+    tell_watch(&n, 4);
+    EXPECT_EQ(joined(tasks[0]), 0);
+    EXPECT_EQ(n.value, 4);
+    tasks[0] = chooser(&g, &n);
+    EXPECT_EQ(pthread_create(&thread, NULL, tells_from_a_thread, &n), 0);
+    EXPECT_EQ(joined(tasks[0]), 10);
+    EXPECT(n.item == 5 && n.missed == 0);
+    pthread_join(thread, NULL);
+
+    /* Whoever is cancelled has taken nothing, also when something came at that moment. */
+    tasks[0] = chooser(&g, &n);
+    EXPECT_EQ(raddle_task_cancel(tasks[0], NULL), 0);
+    EXPECT_EQ(joined(tasks[0]), -ECANCELED);
+    tell_bcast(&n, 6);
+    EXPECT_EQ(raddle_select(n.cases, 2, 0), 1);
+    EXPECT_EQ(n.item, 6);
+
+    /* All that wait are told; of a receiver that they share one gets it, and a close all. */
+    for (int i = 0; i < 40; i++) {
+        EXPECT_EQ(raddle_spawn(&g, &tasks[i], chooses_news, &n, NULL), 0);
+        test_let_park_for(tasks[i], "one of several things");
+    }
+    tell_bcast(&n, 7);
+    while (raddle_group_live(&g) > 39)
+        EXPECT_EQ(raddle_yield(), 0);
+    raddle_bcast_receiver_close(n.receiver);
+    int got = 0;
+    for (int i = 0; i < 40; i++) {
+        int rc = joined(tasks[i]);
+        EXPECT(rc == 10 || rc == 10 - RADDLE_ECLOSED);
+        got += rc == 10;
+    }
+    EXPECT_EQ(got, 1);
+    end_news(&n);
+    return raddle_group_close(&g, 0);
+}
+
+RuntimeTest(select, it_is_woken_by_what_comes_in_a_watch_or_a_broadcast)
+{
+    cr_assert_eq(test_run(news_to_come, NULL), 0);
 }
