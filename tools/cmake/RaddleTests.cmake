@@ -90,8 +90,9 @@ function(raddle_test_per_driver name seconds)
   endforeach()
 endfunction()
 
-# The same in a simulated world. Of those programs that can live in one: without signals to the process, foreign
-# descriptors, threads whose time counts, and jobs that wait for tasks.
+# The same in a simulated world. Of those programs that can live in one, but for a few tests that say why not
+# (test_left_out()): without signals to the process, the kernel's descriptors, threads whose time counts, and jobs
+# that wait for tasks.
 function(raddle_test_simulated)
   if(NOT RADDLE_CRITERION)
     return()
