@@ -115,8 +115,8 @@ static int builtin_new_loop(const struct raddle_policy *policy,
     struct rdl_driver *driver;
     int rc = make_driver(name, &driver);
 
-    /* A ring may still be refused, for want of locked memory, say. */
-    if (rc < 0 && rc != -EINVAL && !options->driver)
+    /* A ring may still be refused, for want of locked memory, say. But the real world is no simulated one. */
+    if (rc < 0 && rc != -EINVAL && !options->driver && !(name && rdl_sim_is_name(name)))
         rc = rdl_epoll_create(&driver);
     if (rc < 0)
         return rc;

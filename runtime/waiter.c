@@ -35,6 +35,7 @@
 
 #include "runtime/task.h"
 #include "sched/loop.h"
+#include "sched/planted.h"
 #include "sched/sys.h"
 
 /* How many are called between two holds of the lock. In the model one, so that several batches are ordinary. */
@@ -110,7 +111,7 @@ bool rdl_waiter_sleep(struct rdl_waiter *w, const char *what)
         q = lock_queue(w);
         if (w->state == CALLED) {
             rdl_lock_release(&q->lock);
-            return true;
+            return !RDL_PLANTED(GRANT) || rc == 0;
         }
         if (w->state == GRANTED || q != w->joined) {
             w->how = RDL_PARK_SHIELDED;

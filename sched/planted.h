@@ -19,6 +19,8 @@ enum rdl_plant {
     RDL_PLANT_CLOEXEC,   /* sys.c: accepts without CLOEXEC */
     RDL_PLANT_ERRNO,     /* fiber.c: keeps the address of errno over a suspension */
     RDL_PLANT_ACCEPT,    /* op.c: a cancel that comes late drops the connection */
+    RDL_PLANT_POKE,  /* wait.c: who completes leaves the wake to a cancel that a shield holds off */
+    RDL_PLANT_GRANT, /* waiter.c: what is granted to one who is just being cancelled is lost */
 };
 
 #ifndef RDL_PLANT

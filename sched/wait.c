@@ -77,6 +77,8 @@
 #include <assert.h>
 #include <errno.h>
 
+#include "sched/planted.h"
+
 enum phase { IDLE, ARMED, PARKED, FIRED };
 
 #define PHASE_MASK      UINT64_C(3)
@@ -154,6 +156,8 @@ enum rdl_fire rdl_wait_fire(struct rdl_ticket ticket, int32_t result)
 {
     uint64_t seen = rdl_atomic_load_relaxed(&ticket.wait->word);
 
+    if (RDL_PLANTED(POKE) && rdl_atomic_load_relaxed(&ticket.wait->poked))
+        return RDL_FIRE_LOST;
     do {
         if (!can_fire(seen) || in_phase(seen, ARMED) != ticket.armed)
             return RDL_FIRE_LOST;

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# tests/plants.sh - plants ten bugs, one build each, and shows which gate catches it.
+# tests/plants.sh - plants twelve bugs, one build each, and shows which gate catches it.
 #
 #     plants.sh SOURCE_ROOT WORK_DIR [NAME...]
 #
 # A gate is a test of CTest. Each must pass without a bug first, and fail with its own: one that is skipped or
-# can't be built has caught nothing. The last line is "N caught, N not". The exit status is 0 only if all are
+# can't be built has caught nothing. sim_seeds goes through up to 10,000 seeds, and the one that it fails with has to
+# fail again, by the command that it prints. The last line is "N caught, N not". The exit status is 0 only if all are
 # caught, and if a Release refuses to be built with a bug.
 set -u
 if [ $# -lt 2 ]; then
@@ -30,6 +31,8 @@ INTERRUPT|test_socket.epoll.1|an interruption is handed on instead of tried agai
 CLOEXEC|cloexec.epoll.1|accept without CLOEXEC
 ERRNO|test_move.epoll.4|the address of errno is kept over a suspension
 ACCEPT|race_io.epoll.4|a cancel that comes late drops the connection
+POKE|sim_seeds|who completes leaves the wake to a cancel that a shield holds off
+GRANT|sim_seeds|what is granted to one who is just being cancelled is lost
 '
 
 configure() { # BUILD_TYPE BUG: in the one folder, so that only what the bug is in is built again
@@ -38,11 +41,38 @@ configure() { # BUILD_TYPE BUG: in the one folder, so that only what the bug is 
         >"$work/log" 2>&1 </dev/null
 }
 
-# gate TEST: "passed", "failed: why" or "not run: why".
+# seeds COUNT: the same of sim_seeds, which has been built.
+seeds() {
+    local first again
+    if "$work/build/tests/sim_seeds" --seeds "$1" >"$work/log" 2>&1 </dev/null; then
+        echo passed
+        return
+    fi
+    first=$(sed -n 's/^failed: //p' "$work/log")
+    # shellcheck disable=SC2086 # a program and its arguments
+    if [ -z "$first" ]; then
+        echo "not run: it names no seed"
+    elif $first >"$work/log.again" 2>&1 </dev/null; then
+        echo "not run: ${first#*sim_seeds } doesn't fail again"
+    else
+        again=$(sed -n 's/^failed: //p' "$work/log.again")
+        if [ "$again" = "$first" ]; then
+            echo "failed: ${first#*sim_seeds }, and again"
+        else
+            echo "not run: ${first#*sim_seeds } fails elsewhere: ${again#*sim_seeds }"
+        fi
+    fi
+}
+
+# gate TEST SEEDS: "passed", "failed: why" or "not run: why".
 gate() {
     local test=$1 status line
     if ! cmake --build "$work/build" --target "${test%%.*}" >"$work/log" 2>&1 </dev/null; then
         printf 'not run: %s\n' "$(grep -m1 -E 'error|FAILED' "$work/log")"
+        return
+    fi
+    if [ "$test" = sim_seeds ]; then
+        seeds "$2"
         return
     fi
     ctest --test-dir "$work/build" --no-tests=error --timeout 120 --output-on-failure -R "^${test//./\\.}\$" \
@@ -79,7 +109,7 @@ while IFS='|' read -r name test what; do
         cat -- "$work/log"
         exit 1
     fi
-    sound=$(gate "$test")
+    sound=$(gate "$test" 1000)
     if [ "$sound" != passed ]; then
         mark "NO" "$name" "$test" "without a bug: $sound"
         missed=$((missed + 1))
@@ -89,7 +119,7 @@ while IFS='|' read -r name test what; do
         cat -- "$work/log"
         exit 1
     }
-    said=$(gate "$test")
+    said=$(gate "$test" 10000)
     case $said in
     failed:*)
         mark "caught" "$name" "$test" "$what"

@@ -13,7 +13,8 @@
  *
  * Time. Inside a simulated loop, in tasks, callbacks and jobs, raddle_now() and everything that has to do with time
  * use the world's clock. It starts at the same point in each run, each look at it takes up to a microsecond,
- * and now and then as long as it takes when a thread loses its CPU. Threads outside have the real one.
+ * and now and then as long as it takes when a thread loses its CPU. Threads outside have the real one, and points in
+ * time that they give to a simulated loop (raddle_call_at(), raddle_call_later() before it runs) are others there.
  *
  * Order. A loop that is alone keeps asyncio's order of what is ready, and chance decides only when it becomes
  * so. In a team, which loop goes on, for how many switches, and what it steals is drawn.

@@ -414,6 +414,9 @@ static int registers_others(void *arg)
 /* Y3 B7 TC110 */
 RuntimeTest(context, handles_timers_and_readers_have_it_too_and_give_it_back)
 {
+    if (test_left_out("a reader of a descriptor of the kernel"))
+        return;
+
     struct later later = {.future = NULL};
 
     cr_assert_eq(test_run(registers_others, &later), 0);
@@ -611,19 +614,19 @@ static int serves(void *arg)
 static int asks(void *arg)
 {
     struct served *served = arg;
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    char address[80];
     struct raddle_group g;
     raddle_time end = raddle_in(RADDLE_S(20));
     raddle_task *server = NULL;
 
-    memcpy(address.sun_path, served->path, sizeof(served->path));
+    snprintf(address, sizeof(address), "unix:%s", served->path);
     EXPECT_EQ(raddle_group_open(&g, NULL), 0);
     EXPECT_EQ(raddle_spawn(&g, &server, serves, served, NULL), 0);
     for (unsigned i = 0; i < 3 && raddle_now() < end;) {
-        int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-        if (connect(fd, (struct sockaddr *)&address, sizeof(address)) == 0)
+        raddle_stream *stream = NULL;
+        if (raddle_connect(address, &stream) == 0)
             i++;
-        close(fd);
+        raddle_stream_close(stream);
         EXPECT_EQ(raddle_sleep(RADDLE_MS(1)), 0);
     }
     test_await(&served->handled, 3);

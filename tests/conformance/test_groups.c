@@ -186,6 +186,7 @@ Conform(groups, nested_ones_that_fail_together_tell_each_its_own)
 {
     struct child in = {.sleep_ns = SHORT, .rc = -EIO}, out = {.sleep_ns = SHORT, .rc = -EPIPE};
     struct raddle_group outer, inner;
+    int rc;
 
     OPEN(&outer, .mode = RADDLE_FAIL_FAST);
     OPEN(&inner, .mode = RADDLE_FAIL_FAST);
@@ -193,7 +194,8 @@ Conform(groups, nested_ones_that_fail_together_tell_each_its_own)
     SPAWN(&outer, NULL, child, &out);
     EXPECT_EQ(raddle_sleep_until(RADDLE_NEVER), -ECANCELED);
     /* The inner child may have been cut short by the failure of the outer one. */
-    EXPECT_EQ(raddle_group_close(&inner, 0), in.cancelled ? -ECANCELED : -EIO);
+    rc = raddle_group_close(&inner, 0);
+    EXPECT_EQ(rc, in.cancelled ? -ECANCELED : -EIO);
     EXPECT_EQ(raddle_sleep_until(RADDLE_NEVER), -ECANCELED);
     EXPECT_EQ(raddle_group_close(&outer, 0), -EPIPE);
     EXPECT(!raddle_cancelled());

@@ -503,6 +503,7 @@ struct worker {
     int id, result;
     unsigned posted, cancelled;
     rdl_atomic(unsigned) known; /* thread is */
+    rdl_atomic(unsigned) tried; /* to join itself */
 };
 
 static int left_on_it(void *arg)
@@ -587,6 +588,7 @@ static int joins_itself(void *arg)
     while (!rdl_atomic_load_acquire(&w->known))
         EXPECT_EQ(raddle_sleep(RADDLE_US(100)), 0);
     EXPECT_EQ(raddle_loop_thread_join(w->thread, NULL), -EDEADLK);
+    rdl_atomic_store_release(&w->tried, 1u);
     return raddle_sleep_until(RADDLE_NEVER);
 }
 
@@ -621,6 +623,7 @@ RuntimeTest(loops, a_task_joins_a_loops_thread_and_may_be_cancelled_meanwhile)
 
     cr_assert_eq(raddle_loop_thread_start(&w.thread, joins_itself, &w, NULL), 0);
     rdl_atomic_store_release(&w.known, 1u);
+    test_await(&w.tried, 1); /* its clock may be another than that of the run */
     cr_assert_eq(test_run(joins, &w), -ECANCELED);
 }
 

@@ -325,6 +325,27 @@ RuntimeTest(sim, a_task_that_fails_in_a_runner_or_a_loops_thread_says_so_too)
     raddle_on_report(NULL, NULL);
 }
 
+static int no_world(enum rdl_sys_call call, size_t *length)
+{
+    (void)length;
+    return call == RDL_SYS_CALLOC ? -ENOMEM : 0;
+}
+
+RuntimeTest(sim, without_memory_for_a_world_the_real_one_is_not_taken_instead)
+{
+    raddle_loop *loop = NULL;
+    struct history h = {.seed = 0};
+
+    cr_assert_eq(setenv("RADDLE_POLICY", "sim:seed=3", 1), 0);
+    rdl_sys_set_hook(no_world);
+    cr_expect_eq(raddle_new_loop(&loop), -ENOMEM);
+    cr_expect_eq(test_run_on(1, lives, &h), -ENOMEM);
+    cr_expect_eq(test_run_on(3, lives, &h), -ENOMEM);
+    rdl_sys_set_hook(NULL);
+    cr_assert_null(loop);
+    cr_assert_eq(unsetenv("RADDLE_POLICY"), 0);
+}
+
 RuntimeTest(sim, names_that_say_nothing_are_refused)
 {
     static const char *const bad[] = {

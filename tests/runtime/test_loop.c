@@ -139,7 +139,7 @@ RuntimeTest(loop, the_driver_is_the_policys)
     const char *driver = raddle_loop_driver(loop);
 
     if (wanted)
-        cr_assert_str_eq(driver, wanted);
+        cr_assert_str_eq(driver, test_simulated() ? "sim" : wanted);
     else
         cr_assert(strcmp(driver, "uring") == 0 || strcmp(driver, "epoll") == 0);
     cr_assert_eq(raddle_loop_close(loop), 0);
@@ -432,9 +432,11 @@ RuntimeTest(loop, without_memory_or_descriptors_none_is_made_and_nothing_is_post
     EXPECT_EQ(raddle_new_loop(&none), -ENOMEM);
     EXPECT_EQ(raddle_call_soon(log.loop, called, &e), -ENOMEM);
     EXPECT_EQ(test_run(test_nothing, NULL), -ENOMEM);
-    rdl_sys_set_hook(no_descriptor);
-    EXPECT_EQ(raddle_new_loop(&none), -EMFILE);
-    EXPECT_EQ(test_run(test_nothing, NULL), -EMFILE);
+    if (!test_simulated()) { /* which needs none */
+        rdl_sys_set_hook(no_descriptor);
+        EXPECT_EQ(raddle_new_loop(&none), -EMFILE);
+        EXPECT_EQ(test_run(test_nothing, NULL), -EMFILE);
+    }
     rdl_sys_set_hook(NULL);
     cr_assert_null(none);
     cr_assert_eq(raddle_loop_run_until_complete(log.loop, test_nothing, NULL), 0);

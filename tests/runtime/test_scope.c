@@ -477,7 +477,9 @@ RuntimeTest(scope, is_cancelled_from_another_thread)
 {
     struct remote r = {.entered = 0};
 
+    raddle_sim_hold(); /* a minute would pass at once, where time is simulated */
     cr_assert_eq(test_run(cancelled_by_a_thread, &r), 0);
+    raddle_sim_release();
 }
 
 static int many_scopes(void *arg)

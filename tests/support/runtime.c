@@ -14,6 +14,7 @@
 #include "sched/annotate.h"
 #include "sched/stack.h"
 #include "sched/sys.h"
+#include "tests/support/counted.h"
 
 static rdl_atomic(unsigned) failures;
 
@@ -84,6 +85,22 @@ unsigned test_loops(void)
     unsigned long loops = text ? strtoul(text, NULL, 10) : 1;
 
     return loops ? (unsigned)loops : 1;
+}
+
+bool test_simulated(void)
+{
+    const char *policy = getenv("RADDLE_POLICY");
+
+    return policy && strncmp(policy, "sim", 3) == 0;
+}
+
+bool test_left_out(const char *why)
+{
+    if (!test_simulated())
+        return false;
+    printf("left out of simulated runs: %s\n", why);
+    test_counted(1, "tests left out of simulated runs");
+    return true;
 }
 
 enum raddle_mobility test_mobility(void)

@@ -38,6 +38,12 @@ int test_result(void);
 /* RADDLE_TEST_LOOPS, or 1. */
 unsigned test_loops(void);
 
+/* RADDLE_POLICY asks for simulated runs. */
+bool test_simulated(void);
+
+/* Are the runs simulated? Then the test that asks is to return: it is printed and counted as left out, and why. */
+bool test_left_out(const char *why);
+
 /* Of tasks that don't say: the default, or with RADDLE_TEST_MOBILITY=migratable all may move. */
 enum raddle_mobility test_mobility(void);
 

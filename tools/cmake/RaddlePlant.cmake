@@ -12,7 +12,9 @@ set(raddle_plants
   INTERRUPT=io/op.c
   CLOEXEC=sched/sys.c
   ERRNO=sched/fiber.c
-  ACCEPT=io/op.c)
+  ACCEPT=io/op.c
+  POKE=sched/wait.c
+  GRANT=runtime/waiter.c)
 
 # raddle_plant(): gives the definition to the sources of targets of this folder.
 function(raddle_plant)

@@ -3,7 +3,8 @@
 #   raddle_test(NAME SOURCE...)        Criterion. Not in thread-sanitizer builds, where Criterion aborts.
 #   raddle_io_test(NAME SOURCE...)     Criterion, run once per driver and number of loops, with tasks that
 #                                      move at every suspension, and with io_uring denied.
-#   raddle_test_simulated(NAME...)     Those programs of raddle_io_test() once more, as simulated runs.
+#   raddle_test_simulated(NAME...)     Those programs of raddle_io_test() once more, as simulated runs; with
+#                                      RADDLE_TEST_DEEP through 20 seeds.
 #   raddle_race(NAME [PER_DRIVER] SOURCE...)
 #                                      A plain program, in every build: exit 0, 1, or 77 for "not here".
 #                                      PER_DRIVER runs it as raddle_io_test() does.
@@ -90,8 +91,9 @@ function(raddle_test_per_driver name seconds)
   endforeach()
 endfunction()
 
-# The same in a simulated world. Of those programs that can live in one: without signals to the process, foreign
-# descriptors, threads whose time counts, and jobs that wait for tasks.
+# The same in a simulated world. Of those programs that can live in one, but for a few tests that say why not
+# (test_left_out()): without signals to the process, the kernel's descriptors, threads whose time counts, and jobs
+# that wait for tasks.
 function(raddle_test_simulated)
   if(NOT RADDLE_CRITERION)
     return()
@@ -104,6 +106,11 @@ function(raddle_test_simulated)
       set_property(TEST ${entry} APPEND PROPERTY ENVIRONMENT
         "RADDLE_POLICY=sim:seed=1;RADDLE_TEST_LOOPS=${loops}")
     endforeach()
+    if(RADDLE_TEST_DEEP)
+      add_test(NAME ${name}.sim.deep
+        COMMAND "${PROJECT_SOURCE_DIR}/tests/conformance/seeds.sh" 20 $<TARGET_FILE:${name}>)
+      raddle_test_entry(${name}.sim.deep 3600 1 deep sim)
+    endif()
   endforeach()
 endfunction()
 
