@@ -8,6 +8,10 @@
  * storage or errno across a call that can suspend. A pinned one never leaves the loop that spawned
  * it.
  *
+ * A function that suspends is a function as any other: to call it is to wait for it. So there is nothing that one could
+ * forget to await, nothing that has to be told apart or wrapped before it can be waited for, and a test puts another
+ * function in its place.
+ *
  * errno is saved for each task when it suspends. The rounding mode and other floating-point control words are not:
  * they are the thread's, and who changes them puts them back before the next call that can suspend. What a task
  * wants to keep to itself or hand on is a context variable (raddle/context.h).

@@ -716,7 +716,7 @@ static int no_memory(enum rdl_sys_call call, size_t *length)
     return call == RDL_SYS_CALLOC ? -ENOMEM : 0;
 }
 
-/* B1 B3 */
+/* B1 B3 B9 */
 RuntimeTest(callbacks, without_memory_none_is_taken)
 {
     struct log log = {.loop = new_loop()};

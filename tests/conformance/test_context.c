@@ -88,7 +88,7 @@ static int sets_and_resets(void *arg)
 }
 
 /* Y1 */
-RuntimeTest(context, Y1_a_variable_is_set_and_reset_to_what_it_was_before)
+RuntimeTest(context, a_variable_is_set_and_reset_to_what_it_was_before)
 {
     cr_assert_eq(test_run(sets_and_resets, NULL), 0);
 }
@@ -134,7 +134,7 @@ static int refuses_tokens(void *arg)
 }
 
 /* Y1 */
-RuntimeTest(context, Y1_a_token_is_good_once_for_its_own_variable_and_context)
+RuntimeTest(context, a_token_is_good_once_for_its_own_variable_and_context)
 {
     cr_assert_eq(test_run(refuses_tokens, NULL), 0);
 }
@@ -163,7 +163,7 @@ static int owns_values(void *arg)
 }
 
 /* Y1 */
-RuntimeTest(context, Y1_a_value_is_dropped_once_when_no_context_and_no_token_has_it)
+RuntimeTest(context, a_value_is_dropped_once_when_no_context_and_no_token_has_it)
 {
     cr_assert_eq(test_run(owns_values, NULL), 0);
     cr_assert_eq(living, 0);
@@ -191,7 +191,7 @@ static int sets_many(void *arg)
 }
 
 /* Y1 */
-RuntimeTest(context, Y1_thousands_of_variables_keep_their_values_apart)
+RuntimeTest(context, thousands_of_variables_keep_their_values_apart)
 {
     cr_assert_eq(test_run(sets_many, NULL), 0);
 }
@@ -238,7 +238,7 @@ static int parent(void *arg)
 }
 
 /* Y2 */
-RuntimeTest(context, Y2_a_child_has_what_its_parent_had_and_neither_sees_what_the_other_sets)
+RuntimeTest(context, a_child_has_what_its_parent_had_and_neither_sees_what_the_other_sets)
 {
     struct family family = {.ctx = NULL};
 
@@ -300,8 +300,8 @@ static int shares(void *arg)
     return 0;
 }
 
-/* Y2 */
-RuntimeTest(context, Y2_a_task_that_is_given_a_context_shares_it)
+/* Y2 G6 */
+RuntimeTest(context, a_task_that_is_given_a_context_shares_it)
 {
     struct family family = {.ctx = NULL};
 
@@ -355,8 +355,8 @@ static int registers(void *arg)
     return 0;
 }
 
-/* Y3 */
-RuntimeTest(context, Y3_a_callback_has_the_context_in_which_it_was_registered)
+/* Y3 B7 TC110 */
+RuntimeTest(context, a_callback_has_the_context_in_which_it_was_registered)
 {
     struct later later = {.future = NULL};
 
@@ -411,8 +411,8 @@ static int registers_others(void *arg)
     return 0;
 }
 
-/* Y3 */
-RuntimeTest(context, Y3_handles_timers_and_readers_have_it_too_and_give_it_back)
+/* Y3 B7 TC110 */
+RuntimeTest(context, handles_timers_and_readers_have_it_too_and_give_it_back)
 {
     struct later later = {.future = NULL};
 
@@ -435,7 +435,7 @@ static int registers_in_vain(void *arg)
 }
 
 /* Y3 */
-RuntimeTest(context, Y3_a_callback_that_is_never_called_gives_its_context_back)
+RuntimeTest(context, a_callback_that_is_never_called_gives_its_context_back)
 {
     struct later later = {.future = NULL};
 
@@ -488,7 +488,7 @@ static int runs_in_a_context(void *arg)
 }
 
 /* Y4 */
-RuntimeTest(context, Y4_a_function_runs_in_a_context_which_keeps_what_it_sets)
+RuntimeTest(context, a_function_runs_in_a_context_which_keeps_what_it_sets)
 {
     cr_assert_eq(test_run(runs_in_a_context, NULL), 0);
 }
@@ -517,7 +517,7 @@ static int sees_the_threads(void *arg)
 }
 
 /* Y4 */
-RuntimeTest(context, Y4_a_plain_thread_has_a_context_of_its_own_which_its_runs_copy)
+RuntimeTest(context, a_plain_thread_has_a_context_of_its_own_which_its_runs_copy)
 {
     raddle_ctx *ctx = NULL;
     pthread_t thread;
@@ -569,8 +569,8 @@ static int gives_work(void *arg)
     return 0;
 }
 
-/* Y5 */
-RuntimeTest(context, Y5_a_job_has_a_copy_of_its_tasks_context)
+/* Y5 TC110 */
+RuntimeTest(context, a_job_has_a_copy_of_its_tasks_context)
 {
     cr_assert_eq(test_run(gives_work, NULL), 0);
     cr_assert_eq(living, 0);
@@ -635,7 +635,7 @@ static int asks(void *arg)
 }
 
 /* Y7 */
-RuntimeTest(context, Y7_a_connection_is_handled_in_the_context_of_who_serves)
+RuntimeTest(context, a_connection_is_handled_in_the_context_of_who_serves)
 {
     struct served served = {.handled = 0};
 
@@ -678,8 +678,8 @@ static int has_movers(void *arg)
     return 0;
 }
 
-/* Y8 */
-RuntimeTest(context, Y8_a_variable_moves_with_its_task_from_thread_to_thread)
+/* Y8 TC111 */
+RuntimeTest(context, a_variable_moves_with_its_task_from_thread_to_thread)
 {
     cr_assert_eq(test_run(has_movers, NULL), 0);
 }
@@ -737,7 +737,7 @@ static int keeps_errno(void *arg)
 }
 
 /* Y9 */
-RuntimeTest(context, Y9_errno_is_the_tasks_and_the_rounding_mode_is_the_threads)
+RuntimeTest(context, errno_is_the_tasks_and_the_rounding_mode_is_the_threads)
 {
     int seen = -1;
 
@@ -746,7 +746,6 @@ RuntimeTest(context, Y9_errno_is_the_tasks_and_the_rounding_mode_is_the_threads)
     cr_assert_eq(seen, FE_UPWARD);
 }
 
-/* TC110 */
 static int is_as_stated(void *arg)
 {
     struct raddle_var_token token = {{0}};
@@ -762,7 +761,7 @@ static int is_as_stated(void *arg)
 }
 
 /* TC110 */
-RuntimeTest(context, TC110_what_was_reset_since_is_still_seen_by_who_was_registered_before)
+RuntimeTest(context, what_was_reset_since_is_still_seen_by_who_was_registered_before)
 {
     cr_assert_eq(test_run(is_as_stated, NULL), 0);
 }

@@ -89,13 +89,13 @@ static int passes_through(void *arg)
 }
 
 /* Z7 */
-RuntimeTest(exits, Z7_the_last_pushed_is_the_first_called_and_the_result_passes_through_each)
+RuntimeTest(exits, the_last_pushed_is_the_first_called_and_the_result_passes_through_each)
 {
     cr_assert_eq(test_run(passes_through, NULL), 0);
 }
 
 /* Z7 */
-RuntimeTest(exits, Z7_bad_arguments_are_einval_and_a_plain_thread_has_exits_too)
+RuntimeTest(exits, bad_arguments_are_einval_and_a_plain_thread_has_exits_too)
 {
     struct raddle_exits exits = RADDLE_EXITS_INIT;
 
@@ -117,7 +117,7 @@ static int counts_down(void *arg, int rc)
 }
 
 /* Z7 */
-RuntimeTest(exits, Z7_any_number_may_be_pushed)
+RuntimeTest(exits, any_number_may_be_pushed)
 {
     struct raddle_exits exits = RADDLE_EXITS_INIT;
     int numbers[MANY];
@@ -154,7 +154,7 @@ static int moves(void *arg)
 }
 
 /* Z7 */
-RuntimeTest(exits, Z7_what_is_moved_is_closed_by_who_has_it_then)
+RuntimeTest(exits, what_is_moved_is_closed_by_who_has_it_then)
 {
     cr_assert_eq(test_run(moves, NULL), 0);
 }
@@ -179,7 +179,7 @@ static int pushes_meanwhile(void *arg)
 }
 
 /* Z7 */
-RuntimeTest(exits, Z7_what_is_pushed_by_one_that_is_called_comes_next)
+RuntimeTest(exits, what_is_pushed_by_one_that_is_called_comes_next)
 {
     cr_assert_eq(test_run(pushes_meanwhile, NULL), 0);
 }
@@ -222,7 +222,7 @@ static int cancels(void *arg)
 }
 
 /* Z6 */
-RuntimeTest(exits, Z6_an_end_may_suspend_in_a_task_that_is_cancelled_and_the_cancellation_passes)
+RuntimeTest(exits, an_end_may_suspend_in_a_task_that_is_cancelled_and_the_cancellation_passes)
 {
     cr_assert_eq(test_run(cancels, NULL), 0);
     cr_assert_str_eq(log_text, "b:-125 a:-125");
@@ -265,7 +265,7 @@ static int has_auto(void *arg)
 }
 
 /* Z6 */
-RuntimeTest(exits, Z6_what_a_return_leaves_open_is_closed_with_its_block)
+RuntimeTest(exits, what_a_return_leaves_open_is_closed_with_its_block)
 {
     raddle_on_report(report, NULL);
     cr_assert_eq(test_run(has_auto, NULL), 0);
@@ -317,7 +317,7 @@ static int flushes_in_vain(void *arg)
 }
 
 /* TC36 */
-RuntimeTest(exits, TC36_a_clean_up_against_a_dead_peer_ends_with_its_budget)
+RuntimeTest(exits, a_clean_up_against_a_dead_peer_ends_with_its_budget)
 {
     struct flush flush = {.tried = 0};
 
@@ -348,7 +348,7 @@ static int nests(void *arg)
 }
 
 /* TC36 */
-RuntimeTest(exits, TC36_a_clean_up_within_another_has_no_more_time_than_that)
+RuntimeTest(exits, a_clean_up_within_another_has_no_more_time_than_that)
 {
     cr_assert_eq(test_run(nests, NULL), 0);
 }
@@ -382,7 +382,7 @@ static int enters_generators(void *arg)
 }
 
 /* Z7 */
-RuntimeTest(exits, Z7_a_context_manager_is_entered_and_its_exit_pushed)
+RuntimeTest(exits, a_context_manager_is_entered_and_its_exit_pushed)
 {
     cr_assert_eq(test_run(enters_generators, NULL), 0);
 }

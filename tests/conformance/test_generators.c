@@ -66,7 +66,7 @@ static int takes_all(void *arg)
 }
 
 /* Z1 */
-RuntimeTest(generators, Z1_items_come_in_order_and_then_there_is_an_end)
+RuntimeTest(generators, items_come_in_order_and_then_there_is_an_end)
 {
     cr_assert_eq(test_run(takes_all, NULL), 0);
 }
@@ -100,7 +100,7 @@ static int sends(void *arg)
 }
 
 /* Z1 */
-RuntimeTest(generators, Z1_what_is_sent_is_what_the_yield_gets_and_a_failure_is_told_once)
+RuntimeTest(generators, what_is_sent_is_what_the_yield_gets_and_a_failure_is_told_once)
 {
     char last;
 
@@ -150,7 +150,7 @@ static int throws(void *arg)
 }
 
 /* Z1 */
-RuntimeTest(generators, Z1_what_is_thrown_is_what_the_yield_returns)
+RuntimeTest(generators, what_is_thrown_is_what_the_yield_returns)
 {
     cr_assert_eq(test_run(throws, NULL), 0);
 }
@@ -206,7 +206,7 @@ static int closes(void *arg)
 }
 
 /* Z1 */
-RuntimeTest(generators, Z1_a_close_lets_the_yield_fail_and_waits_for_the_cleanup)
+RuntimeTest(generators, a_close_lets_the_yield_fail_and_waits_for_the_cleanup)
 {
     cr_assert_eq(test_run(closes, NULL), 0);
 }
@@ -229,7 +229,7 @@ static int closes_a_stubborn_one(void *arg)
 }
 
 /* Z1 */
-RuntimeTest(generators, Z1_a_yield_while_it_is_closed_is_refused_and_reported)
+RuntimeTest(generators, a_yield_while_it_is_closed_is_refused_and_reported)
 {
     int yields = 0;
 
@@ -289,8 +289,8 @@ static int shares(void *arg)
     return 0;
 }
 
-/* Z1 */
-RuntimeTest(generators, Z1_TC108_one_that_runs_is_busy_for_other_tasks_and_for_itself)
+/* Z1 TC108 */
+RuntimeTest(generators, one_that_runs_is_busy_for_other_tasks_and_for_itself)
 {
     struct shared shared = {.gen = NULL};
 
@@ -333,7 +333,7 @@ static int ends(void *arg)
 }
 
 /* Z1 */
-RuntimeTest(generators, Z1_bad_arguments_and_calls_outside_a_task_are_answered)
+RuntimeTest(generators, bad_arguments_and_calls_outside_a_task_are_answered)
 {
     int one = 1;
     raddle_gen *gen = open_gen(counts_up, &one);
@@ -414,7 +414,7 @@ static int walks_a_tree(void *arg)
 }
 
 /* Z1 */
-RuntimeTest(generators, Z1_generators_recurse_and_yield_in_any_depth_of_calls)
+RuntimeTest(generators, generators_recurse_and_yield_in_any_depth_of_calls)
 {
     cr_assert_eq(test_run(walks_a_tree, NULL), 0);
 }
@@ -445,7 +445,7 @@ static int asks(void *arg)
 }
 
 /* Z1 */
-RuntimeTest(generators, Z1_only_the_innermost_one_that_runs_can_yield)
+RuntimeTest(generators, only_the_innermost_one_that_runs_can_yield)
 {
     cr_assert_eq(test_run(asks, NULL), 0);
 }
@@ -474,9 +474,8 @@ static int abandons(void *arg)
     return 0;
 }
 
-/* Z2 */
-RuntimeTest(generators,
-            Z2_TC108_an_abandoned_one_cleans_up_in_its_consumers_task_before_that_goes_on)
+/* Z2 TC108 */
+RuntimeTest(generators, an_abandoned_one_cleans_up_in_its_consumers_task_before_that_goes_on)
 {
     struct cleaner cleaner = {.result = 0};
 
@@ -527,8 +526,8 @@ static int has_chain(void *arg)
     return 0;
 }
 
-/* Z3 */
-RuntimeTest(generators, Z3_TC108_a_chain_of_a_hundred_is_closed_innermost_first)
+/* Z3 TC108 */
+RuntimeTest(generators, a_chain_of_a_hundred_is_closed_innermost_first)
 {
     int closed = 0;
 
@@ -536,7 +535,6 @@ RuntimeTest(generators, Z3_TC108_a_chain_of_a_hundred_is_closed_innermost_first)
     cr_assert_eq(closed, CHAIN);
 }
 
-/* Z4 */
 static int yields_in_scopes(raddle_gen *gen, void *arg)
 {
     struct raddle_scope scope;
@@ -558,7 +556,6 @@ static int yields_in_scopes(raddle_gen *gen, void *arg)
     return rc;
 }
 
-/* Z4 */
 static int yields_with_a_lock_of_its_own(raddle_gen *gen, void *arg)
 {
     /* AddressSanitizer keeps local variables elsewhere. */
@@ -621,7 +618,7 @@ static int has_contexts(void *arg)
 }
 
 /* Z4 */
-RuntimeTest(generators, Z4_a_yield_out_of_a_context_that_is_run_in_is_refused)
+RuntimeTest(generators, a_yield_out_of_a_context_that_is_run_in_is_refused)
 {
     cr_assert_eq(test_run(has_contexts, NULL), 0);
 }
@@ -641,14 +638,13 @@ static int asks_inside_scopes(void *arg)
 }
 
 /* Z4 */
-RuntimeTest(generators, Z4_a_yield_with_a_scope_or_a_group_open_is_refused)
+RuntimeTest(generators, a_yield_with_a_scope_or_a_group_open_is_refused)
 {
     raddle_on_report(note, NULL);
     cr_assert_eq(test_run(asks_inside_scopes, NULL), 0);
     raddle_on_report(NULL, NULL);
 }
 
-/* Y6 */
 static struct raddle_var var = RADDLE_VAR_INIT("var", "nothing", NULL);
 
 struct seen {
@@ -708,7 +704,7 @@ static int asks_from_two_tasks(void *arg)
 }
 
 /* Y6 */
-RuntimeTest(generators, Y6_each_step_has_the_context_the_scopes_and_the_self_of_who_asks)
+RuntimeTest(generators, each_step_has_the_context_the_scopes_and_the_self_of_who_asks)
 {
     struct seen seen;
 
@@ -757,7 +753,7 @@ static int has_a_limit(void *arg)
 }
 
 /* Y6 */
-RuntimeTest(generators, Y6_the_consumers_deadline_ends_what_the_generator_waits_for)
+RuntimeTest(generators, the_consumers_deadline_ends_what_the_generator_waits_for)
 {
     cr_assert_eq(test_run(has_a_limit, NULL), 0);
 }
@@ -800,7 +796,7 @@ static int cancels(void *arg)
 }
 
 /* Y6 */
-RuntimeTest(generators, Y6_a_task_that_waits_in_a_generator_is_cancelled_and_shown_as_any_other)
+RuntimeTest(generators, a_task_that_waits_in_a_generator_is_cancelled_and_shown_as_any_other)
 {
     int rc = 0;
 
@@ -887,12 +883,11 @@ static int pipes(void *arg)
 }
 
 /* Z5 */
-RuntimeTest(generators, Z5_pipelines_of_generators_wait_for_the_kernel_and_move_with_their_task)
+RuntimeTest(generators, pipelines_of_generators_wait_for_the_kernel_and_move_with_their_task)
 {
     cr_assert_eq(test_run(pipes, NULL), 0);
 }
 
-/* Z8 */
 struct transaction {
     const char *end;
     int swallowed; /* the failure that it makes a success of */
@@ -982,7 +977,7 @@ static int manages(void *arg)
 }
 
 /* Z8 */
-RuntimeTest(generators, Z8_a_generator_with_one_yield_is_a_context_manager)
+RuntimeTest(generators, a_generator_with_one_yield_is_a_context_manager)
 {
     raddle_on_report(note, NULL);
     cr_assert_eq(test_run(manages, NULL), 0);

@@ -670,7 +670,7 @@ static int waits_in_group(void *arg)
     return raddle_group_close(&g, 0);
 }
 
-/* I11 */
+/* I11 X10 */
 Conform(groups, a_dump_shows_who_waits_for_whom)
 {
     int fd = memfd_create("dump", MFD_CLOEXEC);

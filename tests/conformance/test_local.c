@@ -52,7 +52,7 @@ static int sets(void *arg)
 }
 
 /* Y8 */
-RuntimeTest(local, Y8_a_task_has_its_own_and_what_was_set_first_is_destroyed_last)
+RuntimeTest(local, a_task_has_its_own_and_what_was_set_first_is_destroyed_last)
 {
     EXPECT(raddle_local_get(&first) == NULL);
     EXPECT_EQ(raddle_local_set(&first, "x"), -EPERM);
@@ -89,7 +89,7 @@ static int has_movers(void *arg)
 }
 
 /* Y8 */
-RuntimeTest(local, Y8_it_moves_with_its_task_from_thread_to_thread)
+RuntimeTest(local, it_moves_with_its_task_from_thread_to_thread)
 {
     cr_assert_eq(test_run(has_movers, NULL), 0);
 }
@@ -146,7 +146,7 @@ static int cancels(void *arg)
 }
 
 /* Y8 */
-RuntimeTest(local, Y8_a_destructor_may_suspend_though_its_task_was_cancelled)
+RuntimeTest(local, a_destructor_may_suspend_though_its_task_was_cancelled)
 {
     struct end end = {.rc = 99};
 
@@ -185,7 +185,7 @@ static void note(const char *line, void *arg)
 }
 
 /* Y8 */
-RuntimeTest(local, Y8_a_destructor_may_set_again_but_not_for_ever)
+RuntimeTest(local, a_destructor_may_set_again_but_not_for_ever)
 {
     again.destroy = sets_once;
     endless.destroy = sets_for_ever;

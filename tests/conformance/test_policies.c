@@ -259,7 +259,7 @@ static int looks(void *arg)
     return raddle_get_loop(&s->got);
 }
 
-/* C3 */
+/* C3 G6 */
 RuntimeTest(policies, the_running_loop_is_that_of_the_task_or_callback_and_there_is_none_outside)
 {
     raddle_loop *loop = new_loop();

@@ -75,6 +75,7 @@ static int sleeps_a_day(void *arg)
     return rc;
 }
 
+/* AB3 */
 RuntimeTest(sim, a_day_that_nobody_uses_passes_at_once_and_not_a_nanosecond_early)
 {
     raddle_time passed = 0;
@@ -177,6 +178,7 @@ static int lives(void *arg)
     return rc;
 }
 
+/* AB7 */
 RuntimeTest(sim, the_same_seed_has_the_same_history_and_another_seed_another)
 {
     enum { SEEDS = 50 };
@@ -451,6 +453,7 @@ static int races_a_timeout(void *arg)
     return rc;
 }
 
+/* AB7 */
 RuntimeTest(sim, through_many_seeds_an_item_that_meets_a_deadline_is_taken_or_left)
 {
     unsigned in_time = 0, too_late = 0;

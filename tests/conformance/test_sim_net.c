@@ -214,6 +214,7 @@ static int echo_world(void *arg)
     return rc;
 }
 
+/* AB5 */
 RuntimeTest(sim_net, through_many_seeds_every_byte_arrives_in_its_order)
 {
     struct place p = {.bytes = 5000};
@@ -230,6 +231,7 @@ RuntimeTest(sim_net, through_many_seeds_losses_make_it_late_and_lose_nothing)
     cr_assert(p.good > 0 && p.failed == 0);
 }
 
+/* AB5 */
 RuntimeTest(sim_net, through_many_seeds_resets_fail_connections_and_nothing_else)
 {
     struct place p = {.bytes = 60000, .may_fail = true};

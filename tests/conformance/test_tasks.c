@@ -135,7 +135,7 @@ Conform(tasks, self_is_the_one_that_runs_before_and_after_others_did)
 }
 
 /* G5: ≠ the name of one that has none is its function's. */
-/* G5 */
+/* G5 G6 */
 Conform(tasks, a_name_is_the_one_that_was_given_or_the_functions)
 {
     struct child c = {.sleep_ns = 0};
@@ -239,7 +239,7 @@ static int works(void *arg)
 }
 
 /* G1: a serial domain on the team, in place of asyncio's one thread. */
-/* G1 */
+/* G1 TC111 */
 Conform(tasks, those_of_a_strand_never_run_in_parallel_whatever_their_mobility)
 {
     static const enum raddle_mobility mobilities[] = {RADDLE_FRESH, RADDLE_MIGRATABLE,

@@ -34,7 +34,7 @@ static int latest(raddle_watch *watch, uint64_t *version)
 }
 
 /* N12 */
-RuntimeTest(watch, N12_it_has_the_latest_value_and_its_version)
+RuntimeTest(watch, it_has_the_latest_value_and_its_version)
 {
     raddle_watch *watch = make_watch(7), *zero = NULL, *bare = NULL;
     uint64_t version = 0;
@@ -117,7 +117,7 @@ static int all_get_it(void *arg)
 }
 
 /* N12 */
-RuntimeTest(watch, N12_all_that_wait_get_a_new_value_and_who_has_not_seen_it_need_not_wait)
+RuntimeTest(watch, all_that_wait_get_a_new_value_and_who_has_not_seen_it_need_not_wait)
 {
     cr_assert_eq(test_run(all_get_it, NULL), 0);
 }
@@ -152,7 +152,7 @@ static int is_cancelled(void *arg)
 }
 
 /* N3 */
-RuntimeTest(watch, N3_who_is_cancelled_has_seen_nothing_and_the_others_go_on)
+RuntimeTest(watch, who_is_cancelled_has_seen_nothing_and_the_others_go_on)
 {
     cr_assert_eq(test_run(is_cancelled, NULL), 0);
 }
@@ -200,7 +200,7 @@ static int ends(void *arg)
 }
 
 /* N9 */
-RuntimeTest(watch, N9_it_ends_with_its_last_sender_and_the_last_value_is_still_seen)
+RuntimeTest(watch, it_ends_with_its_last_sender_and_the_last_value_is_still_seen)
 {
     cr_assert_eq(test_run(ends, NULL), 0);
 }
@@ -247,7 +247,7 @@ static int sets_for_threads(void *arg)
 }
 
 /* N11 */
-RuntimeTest(watch, N11_plain_threads_wait_for_what_a_task_sets)
+RuntimeTest(watch, plain_threads_wait_for_what_a_task_sets)
 {
     struct threads threads = {.watch = make_watch(1)};
 
@@ -289,7 +289,7 @@ static void expect_item(raddle_bcast_receiver *receiver, int wanted, uint64_t wa
 }
 
 /* N12 */
-RuntimeTest(broadcast, N12_every_receiver_gets_every_item_from_its_opening_on)
+RuntimeTest(broadcast, every_receiver_gets_every_item_from_its_opening_on)
 {
     raddle_bcast *bcast = make_bcast(4);
     raddle_bcast_receiver *early, *late;
@@ -321,7 +321,7 @@ RuntimeTest(broadcast, N12_every_receiver_gets_every_item_from_its_opening_on)
 }
 
 /* N12 */
-RuntimeTest(broadcast, N12_a_receiver_that_lags_is_told_how_many_it_has_missed)
+RuntimeTest(broadcast, a_receiver_that_lags_is_told_how_many_it_has_missed)
 {
     raddle_bcast *bcast = make_bcast(3);
     raddle_bcast_receiver *slow = open_receiver(bcast), *fast = open_receiver(bcast);
@@ -347,7 +347,7 @@ RuntimeTest(broadcast, N12_a_receiver_that_lags_is_told_how_many_it_has_missed)
 }
 
 /* N12 */
-RuntimeTest(broadcast, N12_bad_arguments_are_einval_and_items_may_have_no_size)
+RuntimeTest(broadcast, bad_arguments_are_einval_and_items_may_have_no_size)
 {
     raddle_bcast *bcast = NULL;
     raddle_bcast_receiver *receiver = NULL;
@@ -427,7 +427,7 @@ static int shares_a_receiver(void *arg)
 }
 
 /* N3 */
-RuntimeTest(broadcast, N3_tasks_that_share_a_receiver_get_each_item_once_and_none_when_cancelled)
+RuntimeTest(broadcast, tasks_that_share_a_receiver_get_each_item_once_and_none_when_cancelled)
 {
     cr_assert_eq(test_run(shares_a_receiver, NULL), 0);
 }
@@ -477,7 +477,7 @@ static int drains(void *arg)
 }
 
 /* N9 */
-RuntimeTest(broadcast, N9_it_ends_with_its_last_sender_and_receivers_get_what_is_left)
+RuntimeTest(broadcast, it_ends_with_its_last_sender_and_receivers_get_what_is_left)
 {
     cr_assert_eq(test_run(drains, NULL), 0);
 }
@@ -522,7 +522,7 @@ static int sends_to_threads(void *arg)
 }
 
 /* N11 */
-RuntimeTest(broadcast, N11_plain_threads_receive_what_a_task_sends)
+RuntimeTest(broadcast, plain_threads_receive_what_a_task_sends)
 {
     cr_assert_eq(test_run(sends_to_threads, NULL), 0);
 }
@@ -564,7 +564,7 @@ static int has_callback(void *arg)
 }
 
 /* N11 */
-RuntimeTest(broadcast, N11_a_callback_may_not_wait_and_may_do_all_else)
+RuntimeTest(broadcast, a_callback_may_not_wait_and_may_do_all_else)
 {
     cr_assert_eq(test_run(has_callback, NULL), 0);
 }

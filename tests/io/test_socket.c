@@ -312,6 +312,7 @@ static int grudging(enum rdl_sys_call call, size_t *length)
     return 0;
 }
 
+/* AB5 */
 Test(socket, every_byte_arrives_when_calls_are_short_and_interrupted)
 {
     int pair[2];

@@ -156,6 +156,7 @@ static void one_life(uint32_t seed)
             count(&life.callbacks[i][j]);
 }
 
+/* B4 TC12 */
 int main(int argc, char **argv)
 {
     unsigned long rounds = test_argument(argc, argv, "--rounds", test_slowness() > 1 ? 40 : 300);

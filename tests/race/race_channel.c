@@ -284,6 +284,7 @@ static unsigned long one_round(unsigned long number, unsigned values)
     return rdl_atomic_load_acquire(&round.cancelled);
 }
 
+/* N3 TC78 */
 int main(int argc, char **argv)
 {
     unsigned long rounds = test_argument(argc, argv, "--rounds", 200);

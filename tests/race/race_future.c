@@ -182,6 +182,7 @@ static unsigned one_round(unsigned long number)
     return rdl_atomic_load_acquire(&round.cancelled);
 }
 
+/* F2 TC14 */
 int main(int argc, char **argv)
 {
     unsigned long rounds = test_argument(argc, argv, "--rounds", 300);

@@ -241,6 +241,7 @@ static void accompany_cond(void)
     notify(2);
 }
 
+/* M4 TC69 */
 static void check_cond(void)
 {
     EXPECT_EQ(notified, total_had());

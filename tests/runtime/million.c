@@ -119,6 +119,7 @@ static int all_and_idle(void *arg)
     return rc < 0 ? rc : idles(arg);
 }
 
+/* AA5 */
 int main(int argc, char **argv)
 {
     struct rdl_stack_stats stats;

@@ -46,7 +46,8 @@ static int rounds(void *arg)
     return 0;
 }
 
-RuntimeTest(barrier, M13_lets_all_go_each_with_its_number_round_after_round)
+/* M13 */
+RuntimeTest(barrier, lets_all_go_each_with_its_number_round_after_round)
 {
     cr_assert_eq(test_run(rounds, NULL), 0);
 }
@@ -67,7 +68,8 @@ static int odd_sizes(void *arg)
     return 0;
 }
 
-RuntimeTest(barrier, M13_has_one_party_at_least)
+/* M13 */
+RuntimeTest(barrier, has_one_party_at_least)
 {
     cr_assert_eq(test_run(odd_sizes, NULL), 0);
 }
@@ -96,7 +98,8 @@ static int while_leaving(void *arg)
     return 0;
 }
 
-RuntimeTest(barrier, M13_TC71_who_comes_while_others_leave_is_of_the_next_round)
+/* M13 TC71 */
+RuntimeTest(barrier, who_comes_while_others_leave_is_of_the_next_round)
 {
     cr_assert_eq(test_run_on(1, while_leaving, NULL), 0);
 }
@@ -129,7 +132,8 @@ static int cancel_one(void *arg)
     return 0;
 }
 
-RuntimeTest(barrier, M14_TC71_who_is_cancelled_was_not_there_and_the_others_wait_on)
+/* M14 TC71 */
+RuntimeTest(barrier, who_is_cancelled_was_not_there_and_the_others_wait_on)
 {
     cr_assert_eq(test_run(cancel_one, NULL), 0);
 }
@@ -151,7 +155,8 @@ static int cancel_when_complete(void *arg)
     return 0;
 }
 
-RuntimeTest(barrier, M14_a_complete_round_wins_against_a_cancellation)
+/* M14 */
+RuntimeTest(barrier, a_complete_round_wins_against_a_cancellation)
 {
     cr_assert_eq(test_run_on(1, cancel_when_complete, NULL), 0);
 }
@@ -181,7 +186,8 @@ static int resets(void *arg)
     return 0;
 }
 
-RuntimeTest(barrier, M15_TC71_a_reset_sends_those_away_who_wait_and_it_is_as_new)
+/* M15 TC71 */
+RuntimeTest(barrier, a_reset_sends_those_away_who_wait_and_it_is_as_new)
 {
     cr_assert_eq(test_run(resets, NULL), 0);
 }
@@ -204,7 +210,8 @@ static int resets_while_leaving(void *arg)
     return 0;
 }
 
-RuntimeTest(barrier, M15_who_has_a_number_keeps_it_through_a_reset)
+/* M15 */
+RuntimeTest(barrier, who_has_a_number_keeps_it_through_a_reset)
 {
     cr_assert_eq(test_run_on(1, resets_while_leaving, NULL), 0);
 }
@@ -234,7 +241,8 @@ static int aborts(void *arg)
     return 0;
 }
 
-RuntimeTest(barrier, M16_TC71_an_abort_is_for_all_until_the_reset)
+/* M16 TC71 */
+RuntimeTest(barrier, an_abort_is_for_all_until_the_reset)
 {
     cr_assert_eq(test_run(aborts, NULL), 0);
 }
@@ -269,7 +277,8 @@ static int beside_threads(void *arg)
     return 0;
 }
 
-RuntimeTest(barrier, M18_threads_and_tasks_meet)
+/* M18 */
+RuntimeTest(barrier, threads_and_tasks_meet)
 {
     cr_assert_eq(test_run(beside_threads, NULL), 0);
 }

@@ -22,7 +22,8 @@ static int by_rank(const void *a, const void *b)
     return ((const struct ranked *)a)->rank - ((const struct ranked *)b)->rank;
 }
 
-RuntimeTest(channel, N1_items_leave_in_the_order_in_which_they_came)
+/* N1 */
+RuntimeTest(channel, items_leave_in_the_order_in_which_they_came)
 {
     raddle_chan *chan = make(3);
 
@@ -40,7 +41,8 @@ RuntimeTest(channel, N1_items_leave_in_the_order_in_which_they_came)
     raddle_chan_unref(chan);
 }
 
-RuntimeTest(channel, N1_an_unbounded_channel_grows_and_keeps_the_order)
+/* N1 N4 */
+RuntimeTest(channel, an_unbounded_channel_grows_and_keeps_the_order)
 {
     raddle_chan *chan = make(RADDLE_UNBOUNDED);
     int next = 0, wanted = 0;
@@ -59,7 +61,8 @@ RuntimeTest(channel, N1_an_unbounded_channel_grows_and_keeps_the_order)
     raddle_chan_unref(chan);
 }
 
-RuntimeTest(channel, N2_try_says_eagain_when_full_and_when_empty)
+/* N2 */
+RuntimeTest(channel, try_says_eagain_when_full_and_when_empty)
 {
     raddle_chan *chan = make(1), *none = make(0);
     int value = 1;
@@ -122,7 +125,8 @@ RuntimeTest(channel, items_without_a_size_are_counted)
     raddle_chan_unref(chan);
 }
 
-RuntimeTest(channel, N5_lifo_hands_out_the_newest_first)
+/* N5 */
+RuntimeTest(channel, lifo_hands_out_the_newest_first)
 {
     struct raddle_chan_options options = {.order = RADDLE_CHAN_LIFO};
     raddle_chan *chan = NULL;
@@ -165,7 +169,8 @@ static void check_priority(size_t capacity)
     raddle_chan_unref(chan);
 }
 
-RuntimeTest(channel, N5_TC76_priority_goes_first_and_equal_ones_stay_in_order)
+/* N5 TC76 */
+RuntimeTest(channel, priority_goes_first_and_equal_ones_stay_in_order)
 {
     check_priority(1000);
     check_priority(RADDLE_UNBOUNDED);
@@ -193,7 +198,8 @@ static int hands_over(void *arg)
     return 0;
 }
 
-RuntimeTest(channel, N2_TC74_what_was_put_for_a_waiting_getter_nobody_else_takes)
+/* N2 TC74 */
+RuntimeTest(channel, what_was_put_for_a_waiting_getter_nobody_else_takes)
 {
     for (size_t capacity = 0; capacity < 3; capacity++) {
         raddle_chan *chan = make(capacity);
@@ -226,7 +232,8 @@ static int makes_room(void *arg)
     return 0;
 }
 
-RuntimeTest(channel, N2_TC74_room_that_a_waiting_putter_gets_nobody_else_takes)
+/* N2 TC74 */
+RuntimeTest(channel, room_that_a_waiting_putter_gets_nobody_else_takes)
 {
     raddle_chan *chan = make(1);
 
@@ -308,7 +315,8 @@ static int cancels(void *arg)
     return 0;
 }
 
-RuntimeTest(channel, N3_a_cancelled_get_takes_nothing_and_a_cancelled_put_puts_nothing)
+/* N3 */
+RuntimeTest(channel, a_cancelled_get_takes_nothing_and_a_cancelled_put_puts_nothing)
 {
     raddle_chan *chan = make(1);
 
@@ -405,7 +413,8 @@ static int ranks_what_is_stored(void *arg)
     return 0;
 }
 
-RuntimeTest(channel, N5_senders_that_wait_for_room_are_served_in_their_own_order)
+/* N5 */
+RuntimeTest(channel, senders_that_wait_for_room_are_served_in_their_own_order)
 {
     struct raddle_chan_options options = {.order = RADDLE_CHAN_PRIORITY, .compare = by_rank};
     raddle_chan *chan = NULL;

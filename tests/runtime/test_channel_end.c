@@ -11,7 +11,8 @@
 
 TestSuite(channel_end, .timeout = 60);
 
-RuntimeTest(channel_end, N6_TC76_done_more_often_than_put_is_einval)
+/* N6 TC76 */
+RuntimeTest(channel_end, done_more_often_than_put_is_einval)
 {
     raddle_chan *chan = make(4);
 
@@ -47,7 +48,8 @@ static int waits_for_work(void *arg)
     return 0;
 }
 
-RuntimeTest(channel_end, N6_TC76_a_join_waits_until_the_work_is_done)
+/* N6 TC76 */
+RuntimeTest(channel_end, a_join_waits_until_the_work_is_done)
 {
     raddle_chan *chan = make(4);
 
@@ -98,7 +100,8 @@ static int shuts_down(void *arg)
     return 0;
 }
 
-RuntimeTest(channel_end, N7_a_drain_refuses_putters_and_lets_getters_empty_it)
+/* N7 */
+RuntimeTest(channel_end, a_drain_refuses_putters_and_lets_getters_empty_it)
 {
     cr_assert_eq(test_run(shuts_down, make(2)), 0);
 }
@@ -151,7 +154,8 @@ static int shuts_down_at_once(void *arg)
     return 0;
 }
 
-RuntimeTest(channel_end, N8_an_immediate_shutdown_drops_what_is_there_and_counts_it_as_done)
+/* N8 */
+RuntimeTest(channel_end, an_immediate_shutdown_drops_what_is_there_and_counts_it_as_done)
 {
     cr_assert_eq(test_run(shuts_down_at_once, NULL), 0);
 }
@@ -209,7 +213,8 @@ static int senders_end(void *arg)
     return 0;
 }
 
-RuntimeTest(channel_end, N9_TC77_receivers_end_when_the_last_sender_has_closed)
+/* N9 TC77 */
+RuntimeTest(channel_end, receivers_end_when_the_last_sender_has_closed)
 {
     raddle_chan *chan = make(2);
 
@@ -217,7 +222,8 @@ RuntimeTest(channel_end, N9_TC77_receivers_end_when_the_last_sender_has_closed)
     raddle_chan_unref(chan);
 }
 
-RuntimeTest(channel_end, N9_what_the_last_sender_has_left_is_received_first)
+/* N9 */
+RuntimeTest(channel_end, what_the_last_sender_has_left_is_received_first)
 {
     raddle_chan *chan = make(2);
     raddle_sender *sender = NULL;
@@ -274,7 +280,8 @@ static int receivers_end(void *arg)
     return 0;
 }
 
-RuntimeTest(channel_end, N9_TC77_senders_get_epipe_when_the_last_receiver_has_closed)
+/* N9 TC77 */
+RuntimeTest(channel_end, senders_get_epipe_when_the_last_receiver_has_closed)
 {
     cr_assert_eq(test_run(receivers_end, NULL), 0);
 }
@@ -315,7 +322,8 @@ static int closes_under_a_waiter(void *arg)
     return 0;
 }
 
-RuntimeTest(channel_end, N9_closing_an_end_ends_the_waits_in_it_and_no_others)
+/* N9 */
+RuntimeTest(channel_end, closing_an_end_ends_the_waits_in_it_and_no_others)
 {
     raddle_chan *chan = make(0);
 
@@ -368,7 +376,8 @@ static int task_to_thread_and_back(void *arg)
     return raddle_group_close(&g, 0);
 }
 
-RuntimeTest(channel_end, N10_N11_a_thread_and_tasks_use_the_same_channels_in_order)
+/* N10 N11 */
+RuntimeTest(channel_end, a_thread_and_tasks_use_the_same_channels_in_order)
 {
     for (size_t capacity = 0; capacity <= 4; capacity += 2) {
         struct pump pump = {.in = make(capacity), .out = make(capacity), .count = 500};

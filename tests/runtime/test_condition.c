@@ -70,7 +70,8 @@ static int misuse(void *arg)
     return 0;
 }
 
-RuntimeTest(condition, M4_is_waited_for_by_who_holds_the_mutex)
+/* M4 */
+RuntimeTest(condition, is_waited_for_by_who_holds_the_mutex)
 {
     cr_assert_eq(test_run(misuse, NULL), 0);
 }
@@ -100,7 +101,8 @@ static int notifies_some(void *arg)
     return 0;
 }
 
-RuntimeTest(condition, M6_notifies_as_many_as_it_is_told_the_oldest_first)
+/* M6 */
+RuntimeTest(condition, notifies_as_many_as_it_is_told_the_oldest_first)
 {
     cr_assert_eq(test_run(notifies_some, NULL), 0);
 }
@@ -142,7 +144,8 @@ static int behind_the_mutex(void *arg)
     return 0;
 }
 
-RuntimeTest(condition, M6_who_is_notified_stands_in_the_mutexs_line)
+/* M6 */
+RuntimeTest(condition, who_is_notified_stands_in_the_mutexs_line)
 {
     cr_assert_eq(test_run(behind_the_mutex, NULL), 0);
 }
@@ -185,7 +188,8 @@ static int cancelled(void *arg)
     return 0;
 }
 
-RuntimeTest(condition, M4_who_is_cancelled_has_the_mutex_again_and_no_notification)
+/* M4 */
+RuntimeTest(condition, who_is_cancelled_has_the_mutex_again_and_no_notification)
 {
     cr_assert_eq(test_run(cancelled, NULL), 0);
 }
@@ -219,13 +223,13 @@ static int notified_and_cancelled(void *arg)
     return 0;
 }
 
-RuntimeTest(condition, M4_a_notification_wins_against_a_cancellation)
+/* M4 */
+RuntimeTest(condition, a_notification_wins_against_a_cancellation)
 {
     for (unsigned how = 0; how < 4; how++)
         cr_assert_eq(test_run_on(1, notified_and_cancelled, &how), 0);
 }
 
-/* TC44 */
 static int waits_in_time(struct member *member)
 {
     struct state *state = member->crew->thing;
@@ -264,7 +268,8 @@ static int expires(void *arg)
     return 0;
 }
 
-RuntimeTest(condition, M4_TC44_a_deadline_is_reported_when_the_mutex_is_had_again)
+/* M4 TC44 */
+RuntimeTest(condition, a_deadline_is_reported_when_the_mutex_is_had_again)
 {
     cr_assert_eq(test_run(expires, NULL), 0);
 }
@@ -323,7 +328,8 @@ static int predicate(void *arg)
     return 0;
 }
 
-RuntimeTest(condition, M5_waits_until_a_predicate_is_true)
+/* M5 */
+RuntimeTest(condition, waits_until_a_predicate_is_true)
 {
     cr_assert_eq(test_run(predicate, NULL), 0);
 }
@@ -346,7 +352,8 @@ static int two_conditions(void *arg)
     return 0;
 }
 
-RuntimeTest(condition, M7_several_share_a_mutex)
+/* M7 */
+RuntimeTest(condition, several_share_a_mutex)
 {
     cr_assert_eq(test_run(two_conditions, NULL), 0);
 }
@@ -384,7 +391,8 @@ static int owner_ends(void *arg)
     return 0;
 }
 
-RuntimeTest(condition, M4_TC66_who_gets_the_mutex_back_learns_that_its_owner_ended)
+/* M4 TC66 */
+RuntimeTest(condition, who_gets_the_mutex_back_learns_that_its_owner_ended)
 {
     cr_assert_eq(test_run(owner_ends, NULL), 0);
 }
@@ -421,7 +429,8 @@ static int beside_a_thread(void *arg)
     return 0;
 }
 
-RuntimeTest(condition, M18_a_thread_waits_as_a_task_does)
+/* M18 */
+RuntimeTest(condition, a_thread_waits_as_a_task_does)
 {
     cr_assert_eq(test_run(beside_a_thread, NULL), 0);
 }

@@ -188,6 +188,7 @@ static int a_family(void *arg)
     return 0;
 }
 
+/* X10 X15 */
 RuntimeTest(dump, shows_each_task_where_it_was_spawned_and_what_it_waits_for)
 {
     cr_assert_eq(test_run(a_family, NULL), 0);
@@ -224,6 +225,7 @@ static int prints_deep(void *arg)
     return raddle_group_close(&g, 0);
 }
 
+/* X10 */
 RuntimeTest(dump, shows_a_deep_tree)
 {
     cr_assert_eq(test_run_on(1, prints_deep, NULL), 0);

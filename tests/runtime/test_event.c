@@ -43,7 +43,8 @@ static int wakes_all(void *arg)
     return 0;
 }
 
-RuntimeTest(event, M3_wakes_all_that_wait)
+/* M3 */
+RuntimeTest(event, wakes_all_that_wait)
 {
     cr_assert_eq(test_run(wakes_all, NULL), 0);
 }
@@ -64,12 +65,12 @@ static int in_order(void *arg)
     return 0;
 }
 
-RuntimeTest(event, M3_wakes_first_who_came_first)
+/* M3 */
+RuntimeTest(event, wakes_first_who_came_first)
 {
     cr_assert_eq(test_run_on(1, in_order, NULL), 0);
 }
 
-/* TC70 */
 static int set_and_clear(void *arg)
 {
     struct raddle_event e = RADDLE_EVENT_INIT;
@@ -95,7 +96,8 @@ static int set_and_clear(void *arg)
     return 0;
 }
 
-RuntimeTest(event, M3_TC70_set_and_cleared_at_once_it_has_woken_those_of_that_moment)
+/* M3 TC70 */
+RuntimeTest(event, set_and_cleared_at_once_it_has_woken_those_of_that_moment)
 {
     cr_assert_eq(test_run(set_and_clear, NULL), 0);
 }
@@ -131,7 +133,8 @@ static int no_yield(void *arg)
     return 0;
 }
 
-RuntimeTest(event, M3_that_is_set_makes_nobody_give_way_but_is_a_cancellation_point)
+/* M3 */
+RuntimeTest(event, that_is_set_makes_nobody_give_way_but_is_a_cancellation_point)
 {
     cr_assert_eq(test_run_on(1, no_yield, NULL), 0);
 }
@@ -153,7 +156,8 @@ static int cancelled(void *arg)
     return 0;
 }
 
-RuntimeTest(event, M3_a_waiter_that_is_cancelled_leaves_the_others_waiting)
+/* M3 */
+RuntimeTest(event, a_waiter_that_is_cancelled_leaves_the_others_waiting)
 {
     cr_assert_eq(test_run(cancelled, NULL), 0);
 }
@@ -178,7 +182,8 @@ static int set_and_cancelled(void *arg)
     return 0;
 }
 
-RuntimeTest(event, M3_set_wins_against_a_cancellation)
+/* M3 */
+RuntimeTest(event, set_wins_against_a_cancellation)
 {
     cr_assert_eq(test_run_on(1, set_and_cancelled, NULL), 0);
 }
@@ -221,7 +226,8 @@ static int beside_a_thread(void *arg)
     return 0;
 }
 
-RuntimeTest(event, M18_a_thread_waits_and_a_callback_sets)
+/* M18 */
+RuntimeTest(event, a_thread_waits_and_a_callback_sets)
 {
     cr_assert_eq(test_run(beside_a_thread, NULL), 0);
 }
@@ -249,7 +255,8 @@ static int gives_back(void *arg)
     return 0;
 }
 
-RuntimeTest(event, M3_who_is_woken_may_free_it)
+/* M3 */
+RuntimeTest(event, who_is_woken_may_free_it)
 {
     cr_assert_eq(test_run(gives_back, NULL), 0);
 }

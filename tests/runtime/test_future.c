@@ -21,7 +21,8 @@ static raddle_future *make(void)
     return future;
 }
 
-RuntimeTest(future, F1_a_pending_one_is_einprogress_and_then_tells_its_outcome)
+/* F1 */
+RuntimeTest(future, a_pending_one_is_einprogress_and_then_tells_its_outcome)
 {
     struct raddle_outcome outcome = {.rc = 77};
     raddle_future *future = make();
@@ -39,7 +40,8 @@ RuntimeTest(future, F1_a_pending_one_is_einprogress_and_then_tells_its_outcome)
     raddle_future_unref(future);
 }
 
-RuntimeTest(future, F2_the_second_set_or_cancel_is_ealready_and_changes_nothing)
+/* F2 */
+RuntimeTest(future, the_second_set_or_cancel_is_ealready_and_changes_nothing)
 {
     struct raddle_outcome outcome;
     raddle_future *set = make(), *cancelled = make();
@@ -173,7 +175,8 @@ static int calls_back(void *arg)
     return 0;
 }
 
-RuntimeTest(future, F3_F4_TC13_callbacks_run_in_order_after_set_unless_they_were_removed)
+/* F3 F4 TC13 */
+RuntimeTest(future, callbacks_run_in_order_after_set_unless_they_were_removed)
 {
     static const int wanted[] = {1, 3, 4, 5};
     struct order order = {.future = make()};
@@ -197,7 +200,8 @@ static int leaves_callbacks(void *arg)
     return raddle_yield();
 }
 
-RuntimeTest(future, F3_F4_callbacks_of_one_that_was_never_set_go_with_it)
+/* F3 F4 */
+RuntimeTest(future, callbacks_of_one_that_was_never_set_go_with_it)
 {
     cr_assert_eq(test_run(leaves_callbacks, NULL), 0);
 }
@@ -247,7 +251,8 @@ static int two_wait(void *arg)
     return 0;
 }
 
-RuntimeTest(future, F5_TC16_a_cancelled_waiter_leaves_the_future_to_the_others)
+/* F5 TC16 */
+RuntimeTest(future, a_cancelled_waiter_leaves_the_future_to_the_others)
 {
     raddle_future *future = make();
 
@@ -281,7 +286,8 @@ static int many_wait(void *arg)
     return 0;
 }
 
-RuntimeTest(future, F5_waiters_wake_in_order_and_a_cancelled_future_does_not_cancel_them)
+/* F5 */
+RuntimeTest(future, waiters_wake_in_order_and_a_cancelled_future_does_not_cancel_them)
 {
     raddle_future *future = make();
 
@@ -308,7 +314,8 @@ static int reads_in_a_cancelled_scope(void *arg)
     return 0;
 }
 
-RuntimeTest(future, TC40_one_that_is_set_is_read_past_the_deadline_and_a_pending_one_is_not)
+/* TC40 */
+RuntimeTest(future, one_that_is_set_is_read_past_the_deadline_and_a_pending_one_is_not)
 {
     raddle_future *future = make();
 
@@ -339,7 +346,8 @@ static int waits_for_a_thread(void *arg)
     return 0;
 }
 
-RuntimeTest(future, F7_a_thread_sets_what_a_task_waits_for)
+/* F7 */
+RuntimeTest(future, a_thread_sets_what_a_task_waits_for)
 {
     raddle_future *future = make();
 
@@ -363,7 +371,8 @@ static int sets_later(void *arg)
     return 0;
 }
 
-RuntimeTest(future, F7_threads_wait_for_what_a_task_sets_with_a_deadline_and_without)
+/* F7 */
+RuntimeTest(future, threads_wait_for_what_a_task_sets_with_a_deadline_and_without)
 {
     raddle_future *future = make();
     struct waiter w[2] = {{.future = future}, {.future = future, .my_turn = 1}};
@@ -399,7 +408,8 @@ static void report(const char *line, void *arg)
     (void)snprintf(reports->last, sizeof(reports->last), "%s", line);
 }
 
-RuntimeTest(future, F6_TC15_an_error_that_nobody_reads_is_reported_once)
+/* F6 TC15 */
+RuntimeTest(future, an_error_that_nobody_reads_is_reported_once)
 {
     struct reports reports = {.count = 0};
     struct raddle_outcome outcome;
@@ -457,7 +467,8 @@ RuntimeTest(future, a_callback_that_was_posted_while_its_loop_closes_is_called)
     raddle_future_unref(future);
 }
 
-RuntimeTest(future, F9_any_loop_may_be_told_also_one_that_does_not_run_yet)
+/* F9 */
+RuntimeTest(future, any_loop_may_be_told_also_one_that_does_not_run_yet)
 {
     raddle_future *future = make();
     raddle_loop *loop = NULL;

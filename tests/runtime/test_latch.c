@@ -45,7 +45,8 @@ static int counts_down(void *arg)
     return 0;
 }
 
-RuntimeTest(latch, M19_lets_all_go_when_the_last_is_done)
+/* M19 */
+RuntimeTest(latch, lets_all_go_when_the_last_is_done)
 {
     cr_assert_eq(test_run(counts_down, NULL), 0);
 }
@@ -84,7 +85,8 @@ static int wait_group(void *arg)
     return 0;
 }
 
-RuntimeTest(latch, M19_is_a_wait_group_that_is_used_again)
+/* M19 */
+RuntimeTest(latch, is_a_wait_group_that_is_used_again)
 {
     cr_assert_eq(test_run(wait_group, NULL), 0);
 }
@@ -113,7 +115,8 @@ static int cancelled(void *arg)
     return 0;
 }
 
-RuntimeTest(latch, M19_a_cancelled_waiter_leaves_the_others_waiting)
+/* M19 */
+RuntimeTest(latch, a_cancelled_waiter_leaves_the_others_waiting)
 {
     cr_assert_eq(test_run(cancelled, NULL), 0);
 }
@@ -138,7 +141,8 @@ static int done_and_cancelled(void *arg)
     return 0;
 }
 
-RuntimeTest(latch, M19_being_done_wins_against_a_cancellation)
+/* M19 */
+RuntimeTest(latch, being_done_wins_against_a_cancellation)
 {
     cr_assert_eq(test_run_on(1, done_and_cancelled, NULL), 0);
 }
@@ -176,7 +180,8 @@ static int beside_a_thread(void *arg)
     return 0;
 }
 
-RuntimeTest(latch, M18_a_thread_waits_and_a_callback_is_done)
+/* M18 */
+RuntimeTest(latch, a_thread_waits_and_a_callback_is_done)
 {
     cr_assert_eq(test_run(beside_a_thread, NULL), 0);
 }

@@ -49,6 +49,7 @@ static int wrong_order(void *arg)
     return raddle_scope_leave(&outer, 0);
 }
 
+/* TC35 */
 Test(misuse, leaving_scopes_in_the_wrong_order_stops_the_process, .signal = SIGABRT)
 {
     cr_assert_eq(test_run(wrong_order, NULL), 0);
@@ -105,6 +106,7 @@ static int wrong_task(void *arg)
     return raddle_group_close(&g, raddle_scope_leave(&theirs, rc));
 }
 
+/* TC35 */
 Test(misuse, leaving_a_scope_in_another_task_stops_the_process, .signal = SIGABRT)
 {
     cr_assert_eq(test_run(wrong_task, NULL), 0);

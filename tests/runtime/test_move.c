@@ -90,6 +90,7 @@ static void expect_that_all_moved(const struct both *b)
     }
 }
 
+/* TC111 */
 RuntimeTest(move, every_suspension_of_a_migratable_task_ends_on_another_loop)
 {
     struct raddle_run_options o = {.loops = LOOPS, .flags = RADDLE_RUN_MOVE};

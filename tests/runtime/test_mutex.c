@@ -52,7 +52,8 @@ static int in_order(void *arg)
     return 0;
 }
 
-RuntimeTest(mutex, M1_is_had_in_the_order_of_arrival)
+/* M1 M17 */
+RuntimeTest(mutex, is_had_in_the_order_of_arrival)
 {
     cr_assert_eq(test_run(in_order, NULL), 0);
 }
@@ -78,7 +79,8 @@ static int newcomer(void *arg)
     return 0;
 }
 
-RuntimeTest(mutex, M1_is_never_free_while_somebody_waits)
+/* M1 */
+RuntimeTest(mutex, is_never_free_while_somebody_waits)
 {
     cr_assert_eq(test_run_on(1, newcomer, NULL), 0);
 }
@@ -110,7 +112,8 @@ static int owned(void *arg)
     return 0;
 }
 
-RuntimeTest(mutex, M1_is_its_owners_who_cannot_lock_it_twice_nor_others_unlock_it)
+/* M1 */
+RuntimeTest(mutex, is_its_owners_who_cannot_lock_it_twice_nor_others_unlock_it)
 {
     cr_assert_eq(test_run(owned, NULL), 0);
 }
@@ -131,7 +134,8 @@ static int several(void *arg)
     return 0;
 }
 
-RuntimeTest(mutex, M1_several_are_unlocked_in_any_order)
+/* M1 */
+RuntimeTest(mutex, several_are_unlocked_in_any_order)
 {
     cr_assert_eq(test_run(several, NULL), 0);
 }
@@ -163,7 +167,8 @@ static int cancel_in_line(void *arg)
     return 0;
 }
 
-RuntimeTest(mutex, M2_a_waiter_that_is_cancelled_leaves_the_line_and_its_order)
+/* M2 */
+RuntimeTest(mutex, a_waiter_that_is_cancelled_leaves_the_line_and_its_order)
 {
     cr_assert_eq(test_run(cancel_in_line, NULL), 0);
 }
@@ -192,7 +197,8 @@ static int cancel_at_hand_off(void *arg)
     return 0;
 }
 
-RuntimeTest(mutex, M2_a_hand_off_wins_against_a_cancellation)
+/* M2 */
+RuntimeTest(mutex, a_hand_off_wins_against_a_cancellation)
 {
     for (int cancel_first = 0; cancel_first < 2; cancel_first++) {
         bool order = cancel_first;
@@ -219,7 +225,8 @@ static int in_a_cancelled_scope(void *arg)
     return 0;
 }
 
-RuntimeTest(mutex, M2_is_not_locked_in_a_cancelled_scope_though_it_is_free)
+/* M2 */
+RuntimeTest(mutex, is_not_locked_in_a_cancelled_scope_though_it_is_free)
 {
     cr_assert_eq(test_run(in_a_cancelled_scope, NULL), 0);
 }
@@ -248,7 +255,8 @@ static int deadline(void *arg)
     return 0;
 }
 
-RuntimeTest(mutex, M2_a_deadline_around_it_is_its_time_limit)
+/* M2 */
+RuntimeTest(mutex, a_deadline_around_it_is_its_time_limit)
 {
     cr_assert_eq(test_run(deadline, NULL), 0);
 }
@@ -318,7 +326,8 @@ static int owner_ends(void *arg)
     return 0;
 }
 
-RuntimeTest(mutex, M1_TC66_the_next_owner_learns_that_a_task_ended_while_it_held_it)
+/* M1 TC66 */
+RuntimeTest(mutex, the_next_owner_learns_that_a_task_ended_while_it_held_it)
 {
     cr_assert_eq(test_run(owner_ends, NULL), 0);
 }
@@ -334,7 +343,8 @@ static void *thread_keeps(void *arg)
     return NULL;
 }
 
-RuntimeTest(mutex, M18_TC66_the_next_owner_learns_that_a_thread_ended_while_it_held_it)
+/* M18 TC66 */
+RuntimeTest(mutex, the_next_owner_learns_that_a_thread_ended_while_it_held_it)
 {
     static struct reports reports = {.lock = PTHREAD_MUTEX_INITIALIZER};
     struct raddle_mutex m[2] = {RADDLE_MUTEX_INIT, RADDLE_MUTEX_INIT};
@@ -361,7 +371,8 @@ static int keeps_its_own(void *arg)
     return raddle_lock(&m);
 }
 
-Test(mutex, M1_returning_with_one_locked_in_the_own_frame_stops_the_process, .signal = SIGABRT)
+/* M1 */
+Test(mutex, returning_with_one_locked_in_the_own_frame_stops_the_process, .signal = SIGABRT)
 {
     cr_assert_eq(test_run(keeps_its_own, NULL), 0);
 }
@@ -404,7 +415,8 @@ static int beside_a_thread(void *arg)
     return 0;
 }
 
-RuntimeTest(mutex, M18_a_plain_thread_waits_for_a_task_and_a_task_for_it)
+/* M18 */
+RuntimeTest(mutex, a_plain_thread_waits_for_a_task_and_a_task_for_it)
 {
     cr_assert_eq(test_run(beside_a_thread, NULL), 0);
 }
@@ -430,7 +442,8 @@ static int from_a_callback(void *arg)
     return 0;
 }
 
-RuntimeTest(mutex, M18_a_callback_of_a_loop_may_try_but_not_wait)
+/* M18 */
+RuntimeTest(mutex, a_callback_of_a_loop_may_try_but_not_wait)
 {
     cr_assert_eq(test_run(from_a_callback, NULL), 0);
 }

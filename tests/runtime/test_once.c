@@ -76,7 +76,8 @@ static int once(void *arg)
     return 0;
 }
 
-RuntimeTest(once, M19_is_done_once_and_all_have_the_result)
+/* M19 */
+RuntimeTest(once, is_done_once_and_all_have_the_result)
 {
     cr_assert_eq(test_run(once, NULL), 0);
 }
@@ -98,7 +99,8 @@ static int fails(void *arg)
     return 0;
 }
 
-RuntimeTest(once, M19_the_next_in_line_tries_after_a_failure)
+/* M19 */
+RuntimeTest(once, the_next_in_line_tries_after_a_failure)
 {
     cr_assert_eq(test_run(fails, NULL), 0);
 }
@@ -120,7 +122,8 @@ static int fails_alone(void *arg)
     return 0;
 }
 
-RuntimeTest(once, M19_whoever_comes_after_a_failure_tries)
+/* M19 */
+RuntimeTest(once, whoever_comes_after_a_failure_tries)
 {
     cr_assert_eq(test_run(fails_alone, NULL), 0);
 }
@@ -146,7 +149,8 @@ static int cancelled(void *arg)
     return 0;
 }
 
-RuntimeTest(once, M19_a_cancelled_waiter_is_passed_over)
+/* M19 */
+RuntimeTest(once, a_cancelled_waiter_is_passed_over)
 {
     cr_assert_eq(test_run(cancelled, NULL), 0);
 }
@@ -177,7 +181,8 @@ static int misuse(void *arg)
     return 0;
 }
 
-RuntimeTest(once, M19_calling_itself_is_refused)
+/* M19 */
+RuntimeTest(once, calling_itself_is_refused)
 {
     cr_assert_eq(test_run(misuse, NULL), 0);
 }
@@ -207,7 +212,8 @@ static int beside_a_thread(void *arg)
     return 0;
 }
 
-RuntimeTest(once, M18_a_thread_waits_for_a_task_that_is_at_it)
+/* M18 */
+RuntimeTest(once, a_thread_waits_for_a_task_that_is_at_it)
 {
     cr_assert_eq(test_run(beside_a_thread, NULL), 0);
 }

@@ -230,6 +230,7 @@ static char *writable(const char *text)
     return (char *)(uintptr_t)text;
 }
 
+/* X14 AA4 */
 RuntimeTest(policy, the_environment_picks_the_driver)
 {
     raddle_loop *loop = NULL;
@@ -249,6 +250,7 @@ RuntimeTest(policy, the_environment_picks_the_driver)
     cr_assert_eq(test_run_on(2, driver_is, writable(best())), 0);
 }
 
+/* X14 */
 RuntimeTest(policy, the_options_of_a_loop_pick_the_driver)
 {
     const struct raddle_policy *policy = raddle_default_policy();

@@ -83,7 +83,8 @@ static int in_line(void *arg)
     return 0;
 }
 
-RuntimeTest(rwlock, M19_readers_and_writers_stand_in_one_line)
+/* M19 */
+RuntimeTest(rwlock, readers_and_writers_stand_in_one_line)
 {
     cr_assert_eq(test_run(in_line, NULL), 0);
 }
@@ -109,7 +110,8 @@ static int misuse(void *arg)
     return 0;
 }
 
-RuntimeTest(rwlock, M19_a_writer_that_locks_it_again_and_who_unlocks_for_nothing_are_told)
+/* M19 */
+RuntimeTest(rwlock, a_writer_that_locks_it_again_and_who_unlocks_for_nothing_are_told)
 {
     cr_assert_eq(test_run(misuse, NULL), 0);
 }
@@ -154,7 +156,8 @@ static int cancelled(void *arg)
     return 0;
 }
 
-RuntimeTest(rwlock, M19_a_cancelled_writer_makes_way_for_the_readers_behind_it)
+/* M19 */
+RuntimeTest(rwlock, a_cancelled_writer_makes_way_for_the_readers_behind_it)
 {
     cr_assert_eq(test_run(cancelled, NULL), 0);
 }
@@ -185,7 +188,8 @@ static int cancel_at_hand_off(void *arg)
     return 0;
 }
 
-RuntimeTest(rwlock, M19_being_let_in_wins_against_a_cancellation)
+/* M19 */
+RuntimeTest(rwlock, being_let_in_wins_against_a_cancellation)
 {
     for (int cancel_first = 0; cancel_first < 2; cancel_first++) {
         bool order = cancel_first;
@@ -237,7 +241,8 @@ static int owner_ends(void *arg)
     return 0;
 }
 
-RuntimeTest(rwlock, M19_all_learn_of_a_writer_that_ended_until_another_has_been)
+/* M19 */
+RuntimeTest(rwlock, all_learn_of_a_writer_that_ended_until_another_has_been)
 {
     cr_assert_eq(test_run(owner_ends, NULL), 0);
 }
@@ -273,7 +278,8 @@ static int beside_a_thread(void *arg)
     return 0;
 }
 
-RuntimeTest(rwlock, M18_a_thread_waits_for_tasks)
+/* M18 */
+RuntimeTest(rwlock, a_thread_waits_for_tasks)
 {
     cr_assert_eq(test_run(beside_a_thread, NULL), 0);
 }

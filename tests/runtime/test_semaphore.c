@@ -47,7 +47,8 @@ static int in_order(void *arg)
     return 0;
 }
 
-RuntimeTest(semaphore, M8_permits_are_had_in_the_order_of_arrival)
+/* M8 */
+RuntimeTest(semaphore, permits_are_had_in_the_order_of_arrival)
 {
     cr_assert_eq(test_run(in_order, NULL), 0);
 }
@@ -70,7 +71,8 @@ static int reserved(void *arg)
     return 0;
 }
 
-RuntimeTest(semaphore, M8_a_permit_that_is_given_back_is_reserved_for_who_waits)
+/* M8 */
+RuntimeTest(semaphore, a_permit_that_is_given_back_is_reserved_for_who_waits)
 {
     cr_assert_eq(test_run_on(1, reserved, NULL), 0);
 }
@@ -91,7 +93,8 @@ static int several(void *arg)
     return 0;
 }
 
-RuntimeTest(semaphore, M8_one_release_serves_as_many_as_it_suffices_for)
+/* M8 */
+RuntimeTest(semaphore, one_release_serves_as_many_as_it_suffices_for)
 {
     cr_assert_eq(test_run(several, NULL), 0);
 }
@@ -116,7 +119,8 @@ static int cancel_at_release(void *arg)
     return 0;
 }
 
-RuntimeTest(semaphore, M9_who_has_a_permit_when_it_is_cancelled_keeps_it)
+/* M9 */
+RuntimeTest(semaphore, who_has_a_permit_when_it_is_cancelled_keeps_it)
 {
     for (int cancel_first = 0; cancel_first < 2; cancel_first++) {
         bool order = cancel_first;
@@ -148,7 +152,8 @@ static int cancel_in_line(void *arg)
     return 0;
 }
 
-RuntimeTest(semaphore, M9_who_is_cancelled_in_line_takes_nothing)
+/* M9 */
+RuntimeTest(semaphore, who_is_cancelled_in_line_takes_nothing)
 {
     cr_assert_eq(test_run(cancel_in_line, NULL), 0);
 }
@@ -178,7 +183,8 @@ static int bounded(void *arg)
     return 0;
 }
 
-RuntimeTest(semaphore, M10_more_than_its_bound_is_refused_and_changes_nothing)
+/* M10 */
+RuntimeTest(semaphore, more_than_its_bound_is_refused_and_changes_nothing)
 {
     cr_assert_eq(test_run(bounded, NULL), 0);
 }
@@ -207,7 +213,8 @@ static int many_and_few(void *arg)
     return 0;
 }
 
-RuntimeTest(semaphore, M11_who_wants_many_is_not_passed_over_by_those_who_want_few)
+/* M11 */
+RuntimeTest(semaphore, who_wants_many_is_not_passed_over_by_those_who_want_few)
 {
     cr_assert_eq(test_run(many_and_few, NULL), 0);
 }
@@ -234,7 +241,8 @@ static int makes_way(void *arg)
     return 0;
 }
 
-RuntimeTest(semaphore, M11_who_wanted_many_and_gives_up_makes_way)
+/* M11 */
+RuntimeTest(semaphore, who_wanted_many_and_gives_up_makes_way)
 {
     cr_assert_eq(test_run(makes_way, NULL), 0);
 }
@@ -281,7 +289,8 @@ static int fans_out(void *arg)
     return 0;
 }
 
-RuntimeTest(semaphore, M12_limits_how_many_work_at_once)
+/* M12 */
+RuntimeTest(semaphore, limits_how_many_work_at_once)
 {
     cr_assert_eq(test_run(fans_out, NULL), 0);
 }
@@ -325,7 +334,8 @@ static int beside_a_thread(void *arg)
     return 0;
 }
 
-RuntimeTest(semaphore, M18_threads_and_callbacks_use_it_too)
+/* M18 */
+RuntimeTest(semaphore, threads_and_callbacks_use_it_too)
 {
     cr_assert_eq(test_run(beside_a_thread, NULL), 0);
 }

@@ -238,6 +238,7 @@ static int fresh_and_pinned(void *arg)
     return raddle_group_close(&g, 0);
 }
 
+/* AA8 TC111 */
 RuntimeTest(spawn, fresh_and_pinned_tasks_stay_on_the_loop_where_they_began)
 {
     test_keep_still();
@@ -370,6 +371,7 @@ static int pins_to_loops(void *arg)
     return raddle_group_close(&g, 0);
 }
 
+/* AA8 */
 RuntimeTest(spawn, a_task_may_be_pinned_to_any_loop_of_the_team)
 {
     cr_assert_eq(test_run_on(4, pins_to_loops, NULL), 0);
@@ -406,6 +408,7 @@ static int moves_around(void *arg)
     return raddle_group_close(&g, 13);
 }
 
+/* AA8 */
 RuntimeTest(spawn, a_task_hops_from_loop_to_loop)
 {
     cr_assert_eq(test_run_on(4, moves_around, NULL), 13);

@@ -379,6 +379,7 @@ static int own_errno(void *arg)
     return raddle_group_close(&g, 0);
 }
 
+/* Y9 TC111 */
 RuntimeTest(time, errno_survives_a_suspension)
 {
     cr_assert_eq(test_run(own_errno, NULL), 0);

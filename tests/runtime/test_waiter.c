@@ -75,7 +75,8 @@ static int granted(void *arg)
     return 0;
 }
 
-RuntimeTest(waiter, M2_who_was_granted_something_and_not_called_yet_cannot_be_cancelled)
+/* M2 */
+RuntimeTest(waiter, who_was_granted_something_and_not_called_yet_cannot_be_cancelled)
 {
     cr_assert_eq(test_run(granted, NULL), 0);
 }
@@ -97,7 +98,8 @@ static int moved(void *arg)
     return 0;
 }
 
-RuntimeTest(waiter, M4_who_was_moved_before_it_slept_cannot_be_cancelled)
+/* M4 */
+RuntimeTest(waiter, who_was_moved_before_it_slept_cannot_be_cancelled)
 {
     cr_assert_eq(test_run(moved, NULL), 0);
 }
