@@ -51,8 +51,10 @@ raddle_task *raddle_task_ref(raddle_task *task)
 void raddle_task_unref(raddle_task *task)
 {
     /* acq_rel: what others did with it comes before the free. */
-    if (task && rdl_atomic_fetch_sub_acq_rel(&task->references, 1) == 1)
-        rdl_sys_free(task);
+    if (!task || rdl_atomic_fetch_sub_acq_rel(&task->references, 1) != 1)
+        return;
+    rdl_sys_free(task->reason);
+    rdl_sys_free(task);
 }
 
 raddle_task *raddle_self(void)
@@ -78,16 +80,30 @@ void *raddle_task_arg(const raddle_task *task)
 
 /* The life of a task. */
 
+/* Why the running task is cancelled, in memory that outlives who said so; NULL: nobody did, or there is no memory. */
+static char *copy_reason(void)
+{
+    const char *reason = raddle_cancel_reason();
+    size_t bytes = reason ? strlen(reason) + 1 : 0;
+    char *copy = bytes ? rdl_sys_malloc(bytes) : NULL;
+
+    return copy ? memcpy(copy, reason, bytes) : NULL;
+}
+
 static void tell_joiners(struct rdl_task *self, const struct raddle_outcome *outcome)
 {
     struct raddle_task *handle = rdl_atomic_load_relaxed(&self->handle);
     struct rdl_ticket joiner;
+    char *reason = NULL;
 
     if (!handle)
         return;
+    if (outcome->kind == RADDLE_CANCELLED)
+        reason = copy_reason();
     rdl_lock_acquire(&handle->lock);
     handle->task = NULL;
     handle->outcome = *outcome;
+    handle->reason = reason;
     while ((joiner = rdl_line_call(&handle->joiners)).wait) {
         rdl_lock_release(&handle->lock);
         (void)rdl_fiber_fire(joiner, 0);
@@ -402,6 +418,18 @@ int raddle_outcome_of(raddle_task *handle, struct raddle_outcome *outcome)
     }
     rdl_lock_release(&handle->lock);
     return rc;
+}
+
+const char *raddle_task_reason(raddle_task *handle)
+{
+    const char *reason;
+
+    if (!handle)
+        return NULL;
+    rdl_lock_acquire(&handle->lock);
+    reason = handle->reason;
+    rdl_lock_release(&handle->lock);
+    return reason;
 }
 
 int raddle_task_cancel(raddle_task *handle, const char *reason)

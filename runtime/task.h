@@ -116,6 +116,8 @@ struct raddle_task {
     unsigned
         requests; /* raddle_task_cancel()s that raddle_uncancel() has not answered. Under lock */
     void *arg;
+    char *
+        reason; /* a copy; set once, when it has ended cancelled and somebody had said why. Under lock */
     struct raddle_task *next_ended; /* in the list of its group, under that one's lock */
     char name[RDL_TASK_NAME_BYTES];
 };

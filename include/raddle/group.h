@@ -13,6 +13,9 @@
  * No task outlives its group, so children may use what lies in the frame that opened it. The first
  * failure cancels the others.
  *
+ * A failure is also how a program is ended from deep inside. There is no kind of its own for that, as asyncio's
+ * SystemExit is: it cancels group after group, until main returns it, and what fails in cleaning up is listed beside it.
+ *
  * raddle_auto(group) is a net below that: a group declared so, and zeroed, that is left without a
  * close is cancelled and waited for.
  */

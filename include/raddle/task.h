@@ -17,7 +17,8 @@
  * wants to keep to itself or hand on is a context variable (raddle/context.h).
  *
  * Cancelling is a request: it makes every cancellation point of the task fail with -ECANCELED from
- * now on; the task cleans up and returns as it sees fit.
+ * now on; the task cleans up and returns as it sees fit. Who cancels says why. That stands in for asyncio's message and
+ * traceback: the task reads it by raddle_cancel_reason(), and who has its handle by raddle_task_reason().
  */
 #ifndef RADDLE_TASK_H
 #define RADDLE_TASK_H
@@ -254,6 +255,18 @@ RADDLE_API RADDLE_NODISCARD int raddle_outcome_of(raddle_task *task,
  * Since     0.1
  */
 RADDLE_API int raddle_task_cancel(raddle_task *task, const char *reason);
+
+/**
+ * Why task was cancelled, when it has ended so (RADDLE_CANCELLED): what raddle_cancel_reason() said at its end, whether
+ * the task, a scope around it or its group was cancelled.
+ *
+ * Returns   a copy of the reason; NULL: it has not ended, or otherwise, or nobody gave one, or there was no memory
+ * Context   Any thread.
+ * Lifetime  The string lives as long as the handle.
+ * Cancel    No cancellation point.
+ * Since     0.1
+ */
+RADDLE_API const char *raddle_task_reason(raddle_task *task);
 
 /**
  * How many raddle_task_cancel()s of task it has not answered by raddle_uncancel(); scopes and groups don't
