@@ -15,7 +15,8 @@
  *
  * Returns   what the system call does, or its -errno, but never -EINTR, and -EAGAIN only with
  *           MSG_DONTWAIT; or
- *           -ECANCELED      a scope around the caller is cancelled or past its deadline
+ *           -ECANCELED      a scope around the caller is cancelled or past its deadline; never because the
+ *                           kernel has cancelled something by itself: then it begins again
  *           -EBADF          not an open descriptor, or one that is being closed
  *           RADDLE_ECLOSED  it was closed by raddle_fd_close() while this call waited
  *           -ENOTSOCK       not a socket, for the calls that take one
