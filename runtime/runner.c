@@ -2,6 +2,7 @@
  * runtime/runner.c - several runs on one loop that is made when it is needed.
  */
 #include <errno.h>
+#include <raddle/context.h>
 #include <raddle/error.h>
 #include <raddle/run.h>
 #include <raddle/runner.h>
@@ -19,6 +20,7 @@ struct runner {
     unsigned flags;
     const struct raddle_policy *policy;
     struct raddle_loop *loop;    /* NULL: not made yet */
+    raddle_ctx *context;         /* of all main tasks; there when loop is */
     struct rdl_monitor *monitor; /* during a run */
 };
 
@@ -58,21 +60,44 @@ static int need_loop(struct runner *r)
 {
     static const struct raddle_loop_options defaults;
     struct raddle_loop *loop;
+    raddle_ctx *context;
     int rc;
 
     if (r->loop)
         return 0;
     if (rdl_loop_current())
         return -EBUSY;
-    rc = rdl_policy_new_loop(r->policy ? r->policy : raddle_get_policy(), &defaults, &loop);
+    rc = raddle_ctx_copy(&context);
     if (rc < 0)
         return rc;
+    rc = rdl_policy_new_loop(r->policy ? r->policy : raddle_get_policy(), &defaults, &loop);
+    if (rc < 0)
+        goto unref_context;
     rc = rdl_policy_set_loop(loop->policy, loop);
     if (rc < 0)
-        (void)raddle_loop_close(loop);
-    else
-        r->loop = loop;
+        goto close_loop;
+    r->loop = loop;
+    r->context = context;
+    return 0;
+close_loop:
+    (void)raddle_loop_close(loop);
+unref_context:
+    raddle_ctx_unref(context);
     return rc;
+}
+
+/* A main task, in the context that all of them share. */
+struct call {
+    raddle_ctx *context;
+    raddle_task_fn *fn;
+    void *arg;
+};
+
+static int run_in_context(void *arg)
+{
+    struct call *call = arg;
+
+    return raddle_ctx_run(call->context, call->fn, call->arg);
 }
 
 static void started(raddle_task *main, void *arg)
@@ -88,6 +113,7 @@ int raddle_runner_run(struct raddle_runner *runner, raddle_task_fn *fn, void *ar
     static const struct raddle_spawn_site site = {"main", "raddle_runner_run", 0};
     struct runner *r = of(runner);
     struct rdl_monitor_options monitor = {.sigint = r && !(r->flags & RADDLE_RUN_NO_SIGINT)};
+    struct call call = {.fn = fn, .arg = arg};
     int rc = check(r);
 
     if (rc < 0 || !fn)
@@ -97,9 +123,10 @@ int raddle_runner_run(struct raddle_runner *runner, raddle_task_fn *fn, void *ar
         rc = rdl_raddle_loop_enter(r->loop);
     if (rc < 0)
         return rc;
+    call.context = r->context;
     rc = rdl_monitor_start(&monitor, &r->monitor);
     if (rc == 0)
-        rc = rdl_raddle_loop_main(r->loop, fn, arg, &site, started, r);
+        rc = rdl_raddle_loop_main(r->loop, run_in_context, &call, &site, started, r);
     rdl_monitor_stop(r->monitor);
     r->monitor = NULL;
     rdl_raddle_loop_leave(r->loop);
@@ -130,6 +157,8 @@ int raddle_runner_close(struct raddle_runner *runner)
         rc = raddle_loop_close(r->loop);
     if (rc < 0)
         return rc;
+    raddle_ctx_unref(r->context);
+    r->context = NULL;
     r->loop = NULL;
     r->mark = CLOSED_MARK;
     return 0;

@@ -14,6 +14,12 @@
  * with equal times in the order in which they were asked for (asyncio promises no order there). Ready tasks
  * and callbacks of a loop that is alone share one queue, first come first served.
  *
+ * A callback has no result, and nothing that it does is caught: what goes wrong is for it to deal with, or to hand on, by
+ * a future say. One that wants its loop to end calls raddle_loop_stop(), and the loop can be run again.
+ *
+ * What a callback takes is one allocation, by the call that asks for it, and no other until it has run. It is given back
+ * when the callback has been called or called off, and its handle given back.
+ *
  * Every function here may be called from any thread: there is no second one for other threads, as
  * call_soon_threadsafe() is. What a loop can't take is refused, never silently kept: once a close has finished
  * the loop's tasks, RADDLE_ESHUTDOWN. What was to be called soon and was accepted is run, by the close if need

@@ -15,6 +15,7 @@
  *
  *     a task                      has what its spawner had at that moment, or options->context
  *     the main task of a run      has what the thread had that called raddle_run() or runs the loop
+ *     those of a runner's runs    share one, which begins as what the thread had (raddle/runner.h)
  *     a connection's handler      has what the task had that called raddle_serve()
  *     a callback of a loop        has what was there when it was registered; what it sets is gone when it returns
  *     a job of an executor        has what the task had that waits for it. In asyncio to_thread() does that and

@@ -1,5 +1,8 @@
 /*
  * raddle/executor.h - blocking work, off the loops: a pool of threads.
+ *
+ * A job that runs can't be stopped. The end of a run waits for those of its default executor, however long they take:
+ * asyncio gives up after a while, and a thread that is left to itself would use what its owner frees.
  */
 #ifndef RADDLE_EXECUTOR_H
 #define RADDLE_EXECUTOR_H

@@ -7,6 +7,13 @@
  * tasks start in the order in which they were spawned.
  *
  * A loop is bound to the thread that first runs it.
+ *
+ * Beside another loop, as that of a user interface, there are two ways: a loop in a thread of its own (raddle/thread.h),
+ * to which the other posts, and whose tasks post back as that one allows it; or turns of it now and then, each of what is
+ * ready, without waiting:
+ *
+ *     raddle_loop_stop(loop);
+ *     rc = raddle_loop_run_forever(loop);
  */
 #ifndef RADDLE_LOOP_H
 #define RADDLE_LOOP_H

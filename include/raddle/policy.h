@@ -15,6 +15,9 @@
  *         return rc;
  *     }
  *
+ * A loop has no functions that could be replaced, as a subclass of one does in asyncio. What it would log is told to the
+ * policy (new_loop, loop_started, loop_closed), and what it would count, the loop counts (raddle_get_loop_stats()).
+ *
  * After a fork() the child has no loops. Its thread is inside none, what would suspend returns
  * -EPERM, and the parent's loops, tasks, executors and streams must not be touched. A task that
  * forked goes on in the child as plain code: it may call raddle_run(), exec or _exit(), but neither

@@ -10,6 +10,9 @@
  *         rc = raddle_runner_run(&runner, serve, &app);
  *     raddle_runner_close(&runner);
  *
+ * All runs have one context (raddle/context.h), a copy of what the thread had when the loop was made: a variable that
+ * one of them sets is set in the next.
+ *
  * Tasks that a run leaves on the loop (raddle_loop_spawn()), callbacks and readers stay there, and go on with the
  * next run. raddle_run() is for a program that is one run, on a team of loops.
  */

@@ -65,8 +65,19 @@ function read_remark(line,    at) {
 
 # Tests
 
+# Rows and nothing else, or rows and what there is to say: the latter stand above helpers, too.
 function is_tag(line) {
-    return line ~ /^\/\* [A-Z][A-Z]?[0-9]+( [A-Z][A-Z]?[0-9]+)* \*\/$/
+    return line ~ /^\/\* [A-Z][A-Z]?[0-9]+( [A-Z][A-Z]?[0-9]+)*(: .*)? \*\/$/
+}
+
+function is_bare(line) {
+    return line !~ /: /
+}
+
+function rows_in(tag) {
+    sub(/^\/\* /, "", tag)
+    sub(/(:.*)? \*\/$/, "", tag)
+    return tag
 }
 
 function is_test(line) {
@@ -95,31 +106,27 @@ function name_in(line,    name) {
     return name
 }
 
-function read_source(line,    i, n, ids, name) {
+function read_source(line,    i, n, ids, name, test) {
     if (joined != "") {
         line = joined line
         joined = ""
     }
-    if (is_test(line) && line ~ /,$/) {
+    test = is_test(line)
+    if (test && line ~ /,$/) {
         joined = line
         return
     }
-    if (tag != "") {
-        name = name_in(line)
-        tests_in[FILENAME] += is_test(line)
-        if (name == "" || (tests_in[FILENAME] && !is_test(line)))
-            complain(short(FILENAME) ":" FNR ": rows are named, but there is no test: " tag)
-        n = split(substr(tag, 4, length(tag) - 6), ids, " ")
-        for (i = 1; i <= n; i++)
+    tests_in[FILENAME] += test
+    if (is_tag(before)) {
+        name = test || (!tests_in[FILENAME] && is_bare(before)) ? name_in(line) : ""
+        n = split(rows_in(before), ids, " ")
+        for (i = 1; name != "" && i <= n; i++)
             add_test(ids[i], FILENAME, name)
-        tag = ""
-    } else if (is_test(line)) {
-        tests_in[FILENAME]++
-        if (before ~ /^\/\* [A-Z][A-Z]?[0-9]+[ ,:].*\*\/$/ && !is_tag(before))
-            complain(short(FILENAME) ":" FNR ": rows are named otherwise than by themselves: " before)
+        if (name == "" && is_bare(before))
+            complain(short(FILENAME) ":" FNR ": rows are named, but there is no test: " before)
+    } else if (test && before ~ /^\/\* [A-Z][A-Z]?[0-9]+[ ,:].*\*\/$/) {
+        complain(short(FILENAME) ":" FNR ": rows are named otherwise than by themselves: " before)
     }
-    if (is_tag(line))
-        tag = line
     before = line
 }
 
@@ -180,7 +187,7 @@ function read_header(line,    name) {
 }
 
 FNR == 1 {
-    joined = tag = before = ""
+    joined = before = ""
 }
 
 FILENAME == rows {

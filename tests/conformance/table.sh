@@ -4,10 +4,13 @@
 #     table.sh SOURCE_ROOT [OUTPUT [LOG]]
 #
 # The rows are in tests/conformance/rows.txt, whose head says how one is written. A test names the rows that it
-# shows in a comment of its own, in the line above it, with nothing else in it:
+# shows in a comment in the line above it, which has nothing else in it, or after them a colon and words:
 #
 #     /* G1 TC1 */
 #     RuntimeTest(tasks, they_begin_in_order)
+#
+#     /* H4: it begins all the same. */
+#     RuntimeTest(tasks, one_that_is_cancelled_before_it_begins_sees_it)
 #
 # In a plain program, which is one test, the comment stands above a function. OUTPUT receives the table in Markdown
 # (default: standard output). With LOG, the LastTest.log that ctest writes to Testing/Temporary, it says of each row

@@ -57,6 +57,13 @@ table "$work/log" || bad=1
 # shellcheck disable=SC2016 # Markdown's backticks
 has '| A2 | two | `conformance/test_thing.c: thing.is_done`<br>`race_thing.c: main` | uring 1/1, epoll 1/2 **failed** |'
 
+sed -i 's|/\* A2 \*/|/* A2 A1: it is done (now). */|' "$work/tests/conformance/test_thing.c"
+sed -i '1a /* A2: a helper. */' "$work/tests/conformance/test_thing.c"
+table || bad=1
+# shellcheck disable=SC2016 # Markdown's backticks
+has '| A2 | two | `conformance/test_thing.c: thing.is_done`<br>`race_thing.c: main` |'
+fresh
+
 printf 'A5 five\n' >>"$work/tests/conformance/rows.txt"
 bites 'A5 has no test and no reason: five'
 fresh

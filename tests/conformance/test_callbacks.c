@@ -710,7 +710,7 @@ RuntimeTest(callbacks, a_close_by_another_thread_loses_none_that_was_accepted)
     EXPECT_LOG(&o.log, 1, 1);
 }
 
-/* B8 */
+/* B8 A4 */
 RuntimeTest(callbacks, a_stop_before_the_run_is_one_turn)
 {
     struct log log = {.loop = new_loop()};

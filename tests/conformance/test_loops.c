@@ -698,7 +698,7 @@ static int asks(void *arg)
 }
 
 /* Differs: asyncio's futures and locks are bound to a loop. */
-/* C8 TC72 */
+/* C8 */
 RuntimeTest(loops, futures_and_locks_work_between_the_loops_of_two_threads)
 {
     struct shared s = {.counter = 0};

@@ -61,6 +61,7 @@ static int first_sigint(void)
     return parked == -ECANCELED && computing == -ECANCELED ? 0 : 1;
 }
 
+/* A10 TC113 */
 RuntimeTest(signal, the_first_sigint_cancels_the_main_task)
 {
     int status = in_child(first_sigint);
@@ -82,11 +83,38 @@ static int second_sigint(void)
     return test_run(twice, NULL) ? 0 : 1;
 }
 
+/* A10 TC113 */
 RuntimeTest(signal, the_second_sigint_has_the_action_from_before)
 {
     int status = in_child(second_sigint);
 
     cr_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGINT, "status %x", status);
+}
+
+/* Cancelled by somebody before: that is why, and one SIGINT more changes nothing. */
+static int cancelled_before(void *arg)
+{
+    (void)arg;
+    EXPECT_EQ(raddle_task_cancel(raddle_self(), "somebody"), 0);
+    EXPECT_EQ(kill(getpid(), SIGINT), 0);
+    while (raddle_cancelling(raddle_self()) < 2)
+        test_burn(RADDLE_US(100));
+    EXPECT_EQ(raddle_sleep(RADDLE_S(20)), -ECANCELED);
+    EXPECT_STR(raddle_cancel_reason(), "somebody");
+    return -ECANCELED;
+}
+
+static int late_sigint(void)
+{
+    return test_run(cancelled_before, NULL) == -ECANCELED ? 0 : 1;
+}
+
+/* TC113 */
+RuntimeTest(signal, a_sigint_to_a_main_task_that_is_cancelled_already_changes_no_reason)
+{
+    int status = in_child(late_sigint);
+
+    cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %x", status);
 }
 
 static volatile sig_atomic_t own_sigints;
