@@ -31,6 +31,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "runtime/deadlock.h"
+#include "runtime/debug.h"
 #include "runtime/describe.h"
 #include "runtime/report.h"
 #include "runtime/task.h"
@@ -331,8 +333,7 @@ void rdl_group_unlink(struct rdl_task *child)
         (void)rdl_fiber_fire(closer, 0);
 }
 
-/* No more children, then none. */
-static void join_all(struct rdl_group *g, struct rdl_fiber *self)
+static void wait_for_all(struct rdl_group *g, struct rdl_fiber *self)
 {
     rdl_lock_acquire(&g->lock);
     while (g->live) {
@@ -345,6 +346,25 @@ static void join_all(struct rdl_group *g, struct rdl_fiber *self)
     /* Children may still spawn into it while they are waited for. */
     g->open = CLOSED_MARK;
     rdl_lock_release(&g->lock);
+}
+
+static __attribute__((noinline)) void wait_watched(struct rdl_group *g, struct rdl_fiber *self)
+{
+    struct rdl_blocked blocked = {
+        .by = RDL_BLOCKED_BY_GROUP, .how = RDL_PARK_SHIELDED, .fiber = self, .group = g};
+
+    (void)rdl_deadlock_enter(&blocked); /* it can't fail */
+    wait_for_all(g, self);
+    rdl_deadlock_leave(&blocked);
+}
+
+/* No more children, then none. */
+static void join_all(struct rdl_group *g, struct rdl_fiber *self)
+{
+    if (rdl_debug_checks())
+        wait_watched(g, self);
+    else
+        wait_for_all(g, self);
 }
 
 /* Under the lock, or when nobody else is there: the handle that has waited longest, or NULL. */

@@ -12,6 +12,7 @@
 #include <raddle/loop.h>
 #include <raddle/policy.h>
 
+#include "runtime/debug.h"
 #include "runtime/task.h"
 #include "sched/lock.h"
 #include "sched/loop.h"
@@ -40,6 +41,7 @@ struct raddle_loop {
     uint64_t id;                        /* unlike that of any other loop of this process, ever */
     const struct raddle_policy *policy; /* by which it was made */
     enum raddle_mobility mobility;      /* of tasks that don't say: never the default */
+    struct rdl_debug debug;             /* what is to be debugged in it; set before it runs */
     struct rdl_default_executor own_executor;
     struct rdl_default_executor *executor; /* the run's, or its own */
 

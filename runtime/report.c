@@ -11,9 +11,11 @@
 #include <raddle/error.h>
 #include <raddle/version.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include "runtime/task.h"
@@ -31,26 +33,32 @@ void raddle_on_report(void (*fn)(const char *line, void *arg), void *arg)
     pthread_mutex_unlock(&report_lock);
 }
 
+/* In one call: lines of several threads don't mix. */
 static void write_line(const char *line)
 {
-    char text[600];
-    int n = snprintf(text, sizeof(text), "raddle: %s\n", line);
+    struct iovec parts[] = {{.iov_base = (void *)(uintptr_t) "raddle: ", .iov_len = 8},
+                            {.iov_base = (void *)(uintptr_t)line, .iov_len = strlen(line)},
+                            {.iov_base = (void *)(uintptr_t) "\n", .iov_len = 1}};
 
-    if (n > 0)
-        (void)rdl_sys_write(STDERR_FILENO, text,
-                            (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1);
+    (void)rdl_sys_writev(STDERR_FILENO, parts, 3);
 }
 
 void rdl_report(const char *format, ...)
 {
     char line[512];
     va_list args;
-    void (*fn)(const char *, void *);
-    void *arg;
 
     va_start(args, format);
     vsnprintf(line, sizeof(line), format, args);
     va_end(args);
+    rdl_report_line(line);
+}
+
+void rdl_report_line(const char *line)
+{
+    void (*fn)(const char *, void *);
+    void *arg;
+
     pthread_mutex_lock(&report_lock);
     fn = report_fn;
     arg = report_arg;

@@ -8,6 +8,9 @@
  * handler. */
 void rdl_report(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* The same for a line of any length. */
+void rdl_report_line(const char *line);
+
 struct raddle_error_event;
 
 /* An error that is nobody's result: to the handler of the running loop or of the process, else as a report. Of the
