@@ -379,6 +379,18 @@ void rdl_deadlock_report_own(const char *what, const char *site, const struct rd
                rdl_describe_site(rdl_atomic_load_relaxed(&held->site)));
 }
 
+void rdl_deadlock_report_stranger(const char *call, const struct rdl_held *held)
+{
+    const char *site = rdl_atomic_load_relaxed(&held->site);
+    char name[RDL_WHO_BYTES];
+
+    if (site)
+        rdl_report("%s: %s isn't the owner; it was locked last at %s", call,
+                   rdl_describe_caller(name), site);
+    else
+        rdl_report("%s: %s isn't the owner", call, rdl_describe_caller(name));
+}
+
 void rdl_deadlock_report_join(const raddle_task *task)
 {
     const struct rdl_task *self = rdl_task_self();

@@ -67,6 +67,9 @@ static inline bool rdl_deadlock_refused(const struct rdl_blocked *blocked)
 void rdl_deadlock_report_own(const char *what, const char *site, const struct rdl_held *held);
 void rdl_deadlock_report_join(const raddle_task *task);
 
+/* The caller unlocks, by call, what it doesn't own. */
+void rdl_deadlock_report_stranger(const char *call, const struct rdl_held *held);
+
 /* In the child of a fork. */
 void rdl_deadlock_after_fork(void);
 

@@ -186,8 +186,11 @@ int raddle_unlock(struct raddle_mutex *mutex)
 
     if (!mutex)
         return -EINVAL;
-    if (!rdl_mutex_is_mine(of(mutex), fiber))
+    if (!rdl_mutex_is_mine(of(mutex), fiber)) {
+        if (rdl_debug_checks())
+            rdl_deadlock_report_stranger("raddle_unlock", &of(mutex)->held);
         return -EPERM;
+    }
     rdl_mutex_unlock(of(mutex), fiber);
     return 0;
 }

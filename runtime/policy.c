@@ -14,6 +14,7 @@
 #include "io/driver.h"
 #include "io/sim.h"
 #include "runtime/loop.h"
+#include "runtime/monitor.h"
 #include "runtime/replay.h"
 #include "runtime/report.h"
 #include "sched/sys.h"
@@ -287,14 +288,28 @@ int rdl_policy_new_loop(const struct raddle_policy *policy,
     return 0;
 }
 
+/* A loop of a run is watched by the run's monitor, and in a simulation nothing takes time. */
+static void watch(struct raddle_loop *loop)
+{
+    struct rdl_loop *base = &loop->base;
+    struct rdl_monitor_options options = {
+        .loops = &base, .count = 1, .slow_ns = loop->debug.slow_ns};
+
+    if (loop->debug.slow_ns && !loop->of_run && !rdl_sim_is(base->driver) &&
+        rdl_monitor_start(&options, &loop->monitor) < 0)
+        rdl_report("there is nothing left for a thread that looks for slow steps of a loop");
+}
+
 void rdl_policy_loop_started(const struct raddle_policy *policy, struct raddle_loop *loop)
 {
+    watch(loop);
     NEAREST(policy, loop_started);
     policy->loop_started(policy, loop);
 }
 
 void rdl_policy_loop_closed(const struct raddle_policy *policy, struct raddle_loop *loop)
 {
+    rdl_monitor_stop(loop->monitor);
     rdl_debug_end(&loop->debug);
     NEAREST(policy, loop_closed);
     policy->loop_closed(policy, loop);

@@ -5,6 +5,7 @@
 #define _GNU_SOURCE
 #include "runtime/report.h"
 
+#include <execinfo.h>
 #include <limits.h>
 #include <pthread.h>
 #include <raddle/debug.h>
@@ -18,6 +19,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "runtime/describe.h"
 #include "runtime/task.h"
 #include "sched/sys.h"
 
@@ -67,6 +69,32 @@ void rdl_report_line(const char *line)
         fn(line, arg);
     else
         write_line(line);
+}
+
+void rdl_report_trace(const char *line, const char *what, void *const *frames, int count)
+{
+    enum { BYTES = 2048 };
+    char *text = rdl_sys_malloc(BYTES), name[RDL_WHO_BYTES];
+    bool direct;
+    int n;
+
+    pthread_mutex_lock(&report_lock);
+    direct = !report_fn;
+    pthread_mutex_unlock(&report_lock);
+    if (!text) {
+        rdl_report_line(line);
+    } else if (direct) {
+        snprintf(text, BYTES, "%s\nraddle: backtrace of the %s:", line, what);
+        write_line(text);
+        backtrace_symbols_fd(frames, count, STDERR_FILENO);
+    } else {
+        n = snprintf(text, BYTES, "%s, at ", line);
+        for (int i = 0; i < count && n > 0 && n < BYTES; i++)
+            n += snprintf(text + n, (size_t)(BYTES - n), "%s%s", i ? " < " : "",
+                          rdl_describe_code(frames[i], name));
+        rdl_report_line(text);
+    }
+    rdl_sys_free(text);
 }
 
 void rdl_die(const char *what)

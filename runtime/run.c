@@ -234,10 +234,11 @@ static int run_team(struct run *run, const struct raddle_run_options *options)
 {
     static const struct raddle_spawn_site site = {"main", "raddle_run", 0};
     struct rdl_monitor_options monitor = {
-        .team = &run->team,
+        .loops = run->team.loops,
+        .count = run->team.count,
         .sigint = !(options->flags & RADDLE_RUN_NO_SIGINT),
         .sigquit = options->flags & RADDLE_RUN_SIGQUIT,
-        .slow_ns = options->slow_ns,
+        .slow_ns = options->slow_ns ? options->slow_ns : run->loops[0]->debug.slow_ns,
     };
     int rc = rdl_raddle_loop_enter(run->loops[0]);
 

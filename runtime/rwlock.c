@@ -211,6 +211,8 @@ int raddle_rwlock_unlock(struct raddle_rwlock *lock)
     rdl_lock_acquire(&l->queue.lock);
     if (!mine && !l->readers) {
         rdl_lock_release(&l->queue.lock);
+        if (rdl_debug_checks())
+            rdl_deadlock_report_stranger("raddle_rwlock_unlock", &l->held);
         return -EPERM;
     }
     if (mine)

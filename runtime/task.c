@@ -53,8 +53,11 @@ raddle_task *raddle_task_ref(raddle_task *task)
 void raddle_task_unref(raddle_task *task)
 {
     /* acq_rel: what others did with it comes before the free. */
-    if (task && rdl_atomic_fetch_sub_acq_rel(&task->references, 1) == 1)
-        rdl_sys_free(task);
+    if (!task || rdl_atomic_fetch_sub_acq_rel(&task->references, 1) != 1)
+        return;
+    if (__builtin_expect(task->unread != 0, 0))
+        rdl_task_report_unread(task->name, NULL, task->unread);
+    rdl_sys_free(task);
 }
 
 raddle_task *raddle_self(void)
@@ -370,8 +373,10 @@ static int wait_for_end(struct rdl_task *self, raddle_task *handle, struct raddl
         rdl_line_leave(&handle->joiners, &place);
     }
     /* It has ended, which wins against a cancellation that came meanwhile. */
-    if (outcome)
+    if (outcome) {
         *outcome = handle->outcome;
+        handle->unread = 0;
+    }
     rdl_lock_release(&handle->lock);
     return 0;
 }
@@ -422,6 +427,7 @@ int raddle_outcome_of(raddle_task *handle, struct raddle_outcome *outcome)
     rdl_lock_acquire(&handle->lock);
     if (!handle->task) {
         *outcome = handle->outcome;
+        handle->unread = 0;
         rc = 0;
     }
     rdl_lock_release(&handle->lock);

@@ -117,6 +117,7 @@ struct raddle_task {
         requests; /* raddle_task_cancel()s that raddle_uncancel() has not answered. Under lock */
     void *arg;
     struct raddle_task *next_ended; /* in the list of its group, under that one's lock */
+    int unread; /* debug mode: the failure that nobody was told of; 0: none. Under lock */
     char name[RDL_TASK_NAME_BYTES];
 };
 
@@ -169,6 +170,9 @@ void rdl_group_drop_place(struct rdl_group *group);
 bool rdl_group_link(struct rdl_group *group, struct rdl_task *child);
 void rdl_group_child_ended(struct rdl_task *child, const struct raddle_outcome *outcome);
 void rdl_group_unlink(struct rdl_task *child);
+
+/* Debug mode: a failure that its group has no use for, and that nobody has read. site: "file:line" or NULL. */
+void rdl_task_report_unread(const char *name, const char *site, int rc);
 
 /* started.c: a child that has not said that it is up has ended. */
 void rdl_starting_ended(struct rdl_starting *starting, const struct raddle_outcome *outcome);
