@@ -113,7 +113,7 @@ static __attribute__((noinline)) int sleep_watched(struct rdl_rwlock *l, struct 
                                   .how = waiter->how,
                                   .fiber = waiter->fiber,
                                   .site = site,
-                                  .what = name_of(waiter->wants),
+                                  .what = name_of((enum wants)waiter->wants),
                                   .owner = &l->writer,
                                   .held = &l->held};
     int rc = rdl_deadlock_sleep(&blocked, waiter);
@@ -128,7 +128,7 @@ static int sleep_in_line(struct rdl_rwlock *l, struct rdl_waiter *waiter, const 
 {
     if (rdl_debug_checks())
         return sleep_watched(l, waiter, site);
-    if (rdl_waiter_sleep(waiter, name_of(waiter->wants)))
+    if (rdl_waiter_sleep(waiter, name_of((enum wants)waiter->wants)))
         return 0;
     serve(l);
     return -ECANCELED;
