@@ -30,6 +30,7 @@
 #include <raddle/error.h>
 #include <stddef.h>
 
+#include "runtime/call.h"
 #include "runtime/loop.h"
 #include "sched/sys.h"
 
@@ -44,6 +45,7 @@ struct raddle_handle {
     void *arg;
     struct rdl_map *vars; /* those of who asked; NULL once it is called. The loop's thread's */
     raddle_time when;     /* 0: soon */
+    uint32_t hops;        /* see call.h */
     rdl_atomic(uint32_t) references;
     struct rdl_lock lock;
     uint8_t state; /* enum state. Under lock */
@@ -116,7 +118,7 @@ static void call(struct rdl_runnable *run)
     disarm(handle, rdl_loop_current());
     if (pending) {
         handle->vars = NULL;
-        rdl_vars_call(vars, handle->fn, handle->arg);
+        rdl_call(vars, handle->fn, handle->arg, handle->hops);
     }
     raddle_handle_unref(handle);
 }
@@ -206,6 +208,7 @@ int raddle_call_soon_handle(raddle_loop *loop, raddle_callback_fn *fn, void *arg
     if (rc < 0)
         return rc;
     handle->queued = true;
+    handle->hops = rdl_call_hops();
     handle->run.call = call;
     if (!rdl_raddle_loop_queue(loop, &handle->run)) {
         destroy(handle);

@@ -18,6 +18,10 @@ const char *rdl_describe_thread(char *text);
 /* The running task, else the thread. */
 const char *rdl_describe_caller(char *text);
 
+/* The function in which this address is, as far as the program tells: 'refresh', 'refresh+0x1c', or 'server+0x12a0', an
+ * offset that addr2line understands. */
+const char *rdl_describe_code(const void *address, char *text);
+
 /* Of something that was made or called there; NULL is "an unknown place". */
 const char *rdl_describe_site(const char *site);
 

@@ -23,6 +23,7 @@
 #include <raddle/error.h>
 #include <raddle/future.h>
 
+#include "runtime/call.h"
 #include "runtime/future.h"
 #include "runtime/loop.h"
 #include "runtime/report.h"
@@ -38,6 +39,7 @@ struct callback {
     raddle_callback_fn *fn;
     void *arg;
     struct rdl_map *vars; /* those of who registered it */
+    uint32_t hops;        /* see call.h. Set when it is posted */
     bool removed;         /* under the future's lock */
 };
 
@@ -163,10 +165,11 @@ static void call_back(struct rdl_runnable *run)
     raddle_callback_fn *fn = callback->fn;
     void *arg = callback->arg;
     struct rdl_map *vars = callback->vars;
+    uint32_t hops = callback->hops;
 
     rdl_sys_free(callback);
     if (call)
-        rdl_vars_call(vars, fn, arg);
+        rdl_call(vars, fn, arg, hops);
     else
         rdl_map_unref(vars);
     raddle_future_unref(future);
@@ -176,6 +179,7 @@ static void post(struct callback *callback)
 {
     raddle_future *future = callback->future;
 
+    callback->hops = rdl_call_hops();
     if (!rdl_atomic_load_relaxed(&callback->loop->closing) &&
         rdl_loop_post(&callback->loop->base, &callback->run))
         return;

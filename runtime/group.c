@@ -31,6 +31,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "runtime/deadlock.h"
+#include "runtime/debug.h"
 #include "runtime/describe.h"
 #include "runtime/report.h"
 #include "runtime/task.h"
@@ -127,27 +129,34 @@ bool rdl_group_link(struct rdl_group *g, struct rdl_task *child)
     return open;
 }
 
-/* Under the lock. child: NULL for the body. */
-static void list_error(struct rdl_group *g, const struct rdl_task *child, int rc)
+/* Under the lock. child: NULL for the body. False: there is no room for it. */
+static bool list_error(struct rdl_group *g, const struct rdl_task *child, int rc)
 {
-    if (g->error_count < g->max_errors)
+    bool room = g->error_count < g->max_errors;
+
+    if (room)
         g->errors[g->error_count] = (struct raddle_group_error){
             .rc = rc, .fn = child ? child->fn : NULL, .arg = child ? child->arg : NULL};
     g->error_count++;
+    return room;
 }
 
-/* Notes how the body (child is NULL) or a child ended. Returns why the rest is to be cancelled, or NULL. */
+/* Notes how the body (child is NULL) or a child ended. Returns why the rest is to be cancelled, or NULL. *extra: it
+ * failed, and who closes the group isn't told. */
 static const char *note(struct rdl_group *g, const struct rdl_task *child,
-                        const struct raddle_outcome *outcome)
+                        const struct raddle_outcome *outcome, bool *extra)
 {
     const char *reason = NULL;
+    bool listed;
 
     rdl_lock_acquire(&g->lock);
     switch (outcome->kind) {
     case RADDLE_FAILED:
-        list_error(g, child, outcome->rc);
-        if (g->failed || g->succeeded)
+        listed = list_error(g, child, outcome->rc);
+        if (g->failed || g->succeeded) {
+            *extra = !listed && g->mode != RADDLE_FIRST_OK;
             break;
+        }
         g->failed = true;
         g->first_rc = outcome->rc;
         if (g->mode == RADDLE_FAIL_FAST)
@@ -186,10 +195,39 @@ static void report_failure(const struct rdl_task *task, int rc)
     }
 }
 
+void rdl_task_report_unread(const char *name, const char *site, int rc)
+{
+    struct raddle_error_event event = {.rc = rc, .task = name, .site = site};
+
+    rdl_report_error(
+        &event,
+        "task \"%s\"%s%s%s failed after another of its group had, and nobody has read it: %s", name,
+        site ? " (" : "", site ? site : "", site ? ")" : "", raddle_strerror(rc));
+}
+
+/* Debug mode. Who has a handle may still ask; else it is lost now. */
+static void keep_unread(struct rdl_task *child, int rc)
+{
+    struct raddle_task *handle = rdl_atomic_load_relaxed(&child->handle);
+    const struct raddle_spawn_site *site = child->site;
+    char place[128];
+
+    if (handle) {
+        rdl_lock_acquire(&handle->lock);
+        handle->unread = rc;
+        rdl_lock_release(&handle->lock);
+    } else {
+        if (site && site->line)
+            snprintf(place, sizeof(place), "%s:%d", site->file, site->line);
+        rdl_task_report_unread(child->name, site && site->line ? place : NULL, rc);
+    }
+}
+
 void rdl_group_child_ended(struct rdl_task *child, const struct raddle_outcome *outcome)
 {
     struct rdl_group *g = child->group;
     const char *reason;
+    bool extra = false;
 
     if (child->starting) { /* it never was one of the group's */
         rdl_starting_ended(child->starting, outcome);
@@ -197,7 +235,9 @@ void rdl_group_child_ended(struct rdl_task *child, const struct raddle_outcome *
     }
     if (outcome->kind == RADDLE_FAILED && g->reports)
         report_failure(child, outcome->rc);
-    reason = note(g, child, outcome);
+    reason = note(g, child, outcome, &extra);
+    if (extra && !g->reports && rdl_debug_checks())
+        keep_unread(child, outcome->rc);
     /* The child is still linked, so the group is still there. */
     if (reason)
         rdl_scope_cancel_tree(&g->scope, reason);
@@ -350,8 +390,7 @@ void rdl_group_unlink(struct rdl_task *child, const struct raddle_outcome *outco
         (void)rdl_fiber_fire(closer, 0);
 }
 
-/* No more children, then none. */
-static void join_all(struct rdl_group *g, struct rdl_fiber *self)
+static void wait_for_all(struct rdl_group *g, struct rdl_fiber *self)
 {
     rdl_lock_acquire(&g->lock);
     while (g->live) {
@@ -366,6 +405,25 @@ static void join_all(struct rdl_group *g, struct rdl_fiber *self)
     rdl_lock_release(&g->lock);
 }
 
+static __attribute__((noinline)) void wait_watched(struct rdl_group *g, struct rdl_fiber *self)
+{
+    struct rdl_blocked blocked = {
+        .by = RDL_BLOCKED_BY_GROUP, .how = RDL_PARK_SHIELDED, .fiber = self, .group = g};
+
+    (void)rdl_deadlock_enter(&blocked); /* it can't fail */
+    wait_for_all(g, self);
+    rdl_deadlock_leave(&blocked);
+}
+
+/* No more children, then none. */
+static void join_all(struct rdl_group *g, struct rdl_fiber *self)
+{
+    if (rdl_debug_checks())
+        wait_watched(g, self);
+    else
+        wait_for_all(g, self);
+}
+
 /* Under the lock, or when nobody else is there: the handle that has waited longest, or NULL. */
 static struct raddle_task *take_ended(struct rdl_group *g)
 {
@@ -374,6 +432,16 @@ static struct raddle_task *take_ended(struct rdl_group *g)
     if (handle)
         g->ended_first = handle->next_ended;
     return handle;
+}
+
+/* Debug mode: the group stays open as long as this call lasts, and its owner with it. */
+static void report_stranger(const struct rdl_group *g)
+{
+    char caller[RDL_WHO_BYTES], owner[RDL_WHO_BYTES];
+
+    rdl_report("raddle_group_next: %s isn't %s, which opened the group at %s",
+               rdl_describe_caller(caller), rdl_describe_task(g->owner, owner),
+               rdl_describe_site(g->scope.site));
 }
 
 int raddle_group_next(struct raddle_group *group, raddle_task **done)
@@ -385,8 +453,11 @@ int raddle_group_next(struct raddle_group *group, raddle_task **done)
 
     if (!group || !done || g->open != OPEN_MARK || !g->as_completed)
         return -EINVAL;
-    if (!self || g->owner != self)
+    if (!self || g->owner != self) {
+        if (rdl_debug_checks())
+            report_stranger(g);
         return -EPERM;
+    }
     rc = rdl_cancel_check(&self->fiber);
     if (rc < 0)
         return rc;
@@ -435,6 +506,7 @@ int raddle_group_close(struct raddle_group *group, int rc)
     struct raddle_outcome body = {.kind = RADDLE_OK, .rc = rc};
     struct raddle_task *untold;
     const char *reason = NULL;
+    bool extra; /* of which the caller knows */
 
     if (!group || g->open != OPEN_MARK)
         return rc;
@@ -447,7 +519,7 @@ int raddle_group_close(struct raddle_group *group, int rc)
         body = (struct raddle_outcome){RADDLE_FAILED, rdl_outcome_rc(rc)};
     else
         body.kind = RADDLE_PENDING; /* the body's success is no child's */
-    reason = note(g, NULL, &body);
+    reason = note(g, NULL, &body, &extra);
     if (body.kind == RADDLE_FAILED && g->mode != RADDLE_COLLECT)
         reason = "the code that opened the group failed";
     if (reason)
@@ -494,6 +566,7 @@ size_t raddle_group_errors(const struct raddle_group *group)
 void raddle_group_autoclose(struct raddle_group *group)
 {
     struct rdl_group *g = of(group);
+    const char *site;
     int rc;
 
     if (g->open != OPEN_MARK)
@@ -503,6 +576,11 @@ void raddle_group_autoclose(struct raddle_group *group)
                "waited for",
                g->owner->name, rdl_describe_site(g->scope.site));
     raddle_group_cancel(group, "its group was left");
+    site = g->scope.site;
     rc = raddle_group_close(group, 0);
-    (void)rc; /* the block that could have had it is over */
+    /* The block that could have had it is over. */
+    if (rc < 0 && rdl_debug_checks())
+        rdl_report_error(&(struct raddle_error_event){.rc = rc, .site = site},
+                         "the group that was opened at %s failed, and nobody reads it: %s",
+                         rdl_describe_site(site), raddle_strerror(rc));
 }

@@ -18,8 +18,10 @@
 #include <raddle/run.h>
 #include <string.h>
 
+#include "runtime/call.h"
 #include "runtime/dump.h"
 #include "runtime/replay.h"
+#include "runtime/report.h"
 #include "sched/sys.h"
 
 static pthread_mutex_t registry_lock = PTHREAD_MUTEX_INITIALIZER;
@@ -175,6 +177,8 @@ int rdl_raddle_loop_enter(struct raddle_loop *loop)
         loop->thread = pthread_self();
         rc = loop->base.driver->ops->start(loop->base.driver);
         if (rc == 0) {
+            if (loop->debug.checks)
+                (void)rdl_describe_thread(loop->bound_to);
             rdl_lock_acquire(&loop->lock);
             loop->bound = true;
             rdl_lock_release(&loop->lock);
@@ -255,6 +259,16 @@ int rdl_raddle_loop_main(struct raddle_loop *loop, raddle_task_fn *fn, void *arg
 
 /* What the API says of loops. */
 
+/* Debug mode: the loop is another thread's. */
+static void report_thread(struct raddle_loop *loop, const char *call)
+{
+    char name[RDL_WHO_BYTES];
+
+    if (loop->debug.checks)
+        rdl_report("%s: called in %s, but the loop is bound to %s, which ran it first", call,
+                   rdl_describe_thread(name), loop->bound_to);
+}
+
 int raddle_loop_run_until_complete(raddle_loop *loop, raddle_task_fn *fn, void *arg)
 {
     static const struct raddle_spawn_site site = {"main", "raddle_loop_run_until_complete", 0};
@@ -263,6 +277,8 @@ int raddle_loop_run_until_complete(raddle_loop *loop, raddle_task_fn *fn, void *
     if (!loop || !fn)
         return -EINVAL;
     rc = rdl_raddle_loop_enter(loop);
+    if (rc == -EXDEV)
+        report_thread(loop, "raddle_loop_run_until_complete");
     if (rc < 0)
         return rc;
     rc = rdl_raddle_loop_main(loop, fn, arg, &site, NULL, NULL);
@@ -278,6 +294,8 @@ int raddle_loop_run_forever(raddle_loop *loop)
     if (!loop)
         return -EINVAL;
     rc = rdl_raddle_loop_enter(loop);
+    if (rc == -EXDEV)
+        report_thread(loop, "raddle_loop_run_forever");
     if (rc < 0)
         return rc;
     rc = rdl_loop_run(&loop->base);
@@ -338,6 +356,8 @@ int raddle_loop_close(raddle_loop *loop)
                !rdl_loop_busy(&loop->base) && rdl_inbox_close(&loop->base.inbox)) {
         rc = 0; /* its thread was another's, but nothing is left to be run there */
     }
+    if (rc == -EXDEV)
+        report_thread(loop, "raddle_loop_close");
     if (rc < 0)
         return rc;
     rdl_raddle_loop_free(loop);
@@ -366,6 +386,7 @@ struct callback {
     raddle_callback_fn *fn;
     void *arg;
     struct rdl_map *vars;
+    uint32_t hops; /* see call.h */
 };
 
 static void call_back(struct rdl_runnable *run)
@@ -373,7 +394,7 @@ static void call_back(struct rdl_runnable *run)
     struct callback callback = *(struct callback *)(void *)run;
 
     rdl_sys_free(run);
-    rdl_vars_call(callback.vars, callback.fn, callback.arg);
+    rdl_call(callback.vars, callback.fn, callback.arg, callback.hops);
 }
 
 int raddle_call_soon(raddle_loop *loop, raddle_callback_fn *fn, void *arg)
@@ -387,8 +408,11 @@ int raddle_call_soon(raddle_loop *loop, raddle_callback_fn *fn, void *arg)
     callback = rdl_sys_malloc(sizeof(*callback));
     if (!callback)
         return -ENOMEM;
-    *callback = (struct callback){
-        .run = {.call = call_back}, .fn = fn, .arg = arg, .vars = rdl_vars_capture()};
+    *callback = (struct callback){.run = {.call = call_back},
+                                  .fn = fn,
+                                  .arg = arg,
+                                  .vars = rdl_vars_capture(),
+                                  .hops = rdl_call_hops()};
     if (rdl_raddle_loop_queue(loop, &callback->run))
         return 0;
     rdl_map_unref(callback->vars);

@@ -12,6 +12,8 @@
 #include <raddle/loop.h>
 #include <raddle/policy.h>
 
+#include "runtime/debug.h"
+#include "runtime/describe.h"
 #include "runtime/task.h"
 #include "sched/lock.h"
 #include "sched/loop.h"
@@ -25,6 +27,18 @@ struct rdl_default_executor {
 };
 
 struct rdl_table;
+
+struct rdl_monitor;
+
+/* What a loop's thread was at when the monitor asked, by a signal. Written by the thread before it answers. */
+struct rdl_look {
+    rdl_atomic(uint32_t) asked, answered; /* the same: the rest is the monitor's to read */
+    char task[RDL_TASK_NAME_BYTES];       /* its name; "": it is a callback */
+    char file[64];                        /* where the task was spawned; line 0: not known */
+    int line;
+    int count; /* of frames */
+    void *frames[32];
+};
 
 enum rdl_loop_phase {
     RDL_LOOP_NEW,
@@ -40,6 +54,10 @@ struct raddle_loop {
     uint64_t id;                        /* unlike that of any other loop of this process, ever */
     const struct raddle_policy *policy; /* by which it was made */
     enum raddle_mobility mobility;      /* of tasks that don't say: never the default */
+    struct rdl_debug debug;             /* what is to be debugged in it; set before it runs */
+    struct rdl_monitor *monitor;        /* of its own, while debugged; NULL: none, or the run's */
+    char bound_to[RDL_WHO_BYTES];       /* its thread, in words, while debugged. Set with bound */
+    struct rdl_look look;
     struct rdl_default_executor own_executor;
     struct rdl_default_executor *executor; /* the run's, or its own */
 
@@ -57,7 +75,12 @@ struct raddle_loop {
     raddle_error_fn *on_error;     /* under lock */
     void *on_error_arg;            /* under lock */
     bool in_on_error;              /* its thread is in it */
-    struct rdl_table *watched;     /* by readers and writers; NULL: none yet. Under lock */
+
+    /* Kept only while something watches callbacks: see call.c. Of its thread, the atomics to be read by the monitor. */
+    uint32_t hops; /* of the callback that runs */
+    rdl_atomic(raddle_callback_fn *) calling;
+    rdl_atomic(uint64_t) calls;
+    struct rdl_table *watched; /* by readers and writers; NULL: none yet. Under lock */
 
     struct raddle_loop *next, *prev; /* all loops of the process, under the registry's lock */
 };

@@ -6,10 +6,10 @@
  * every loop is stuck. After the first SIGINT the previous action is put back: the second one is
  * not ours any more.
  *
- * Slow tasks. A loop that runs task after task counts its switches. When neither the count nor the
- * task has changed for slow_ns, the thread reports it, and sends SIGURG (ignored by default, so a
- * late one harms nobody) to the loop's thread, whose handler writes the backtrace of what it
- * interrupted.
+ * Slow steps. A loop that runs task after task counts its switches, and in debug mode the callbacks that it calls. When
+ * neither count, nor who runs, has changed for slow_ns, the thread sends SIGURG (ignored by default, so a late one harms
+ * nobody) to the loop's thread. What that interrupts can't end meanwhile: the handler notes who it is, and where, in the
+ * loop, and answers; and this thread reports it. A loop's thread that doesn't answer is reported all the same.
  */
 #define _GNU_SOURCE
 #include "runtime/monitor.h"
@@ -20,18 +20,26 @@
 #include <pthread.h>
 #include <signal.h>
 #include <raddle/debug.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
+#include "runtime/describe.h"
 #include "runtime/loop.h"
 #include "runtime/report.h"
 #include "runtime/task.h"
 #include "sched/sys.h"
 
+enum {
+    PATIENCE_MS = 100, /* for a thread to say what it is at */
+    SKIPPED = 2,       /* frames of the signal handler */
+};
+
 struct watched {
-    uint64_t switches;
+    uint64_t switches, calls;
     struct rdl_fiber *fiber;
+    raddle_callback_fn *calling;
     int64_t since_ns;
     bool reported;
 };
@@ -44,8 +52,9 @@ struct rdl_monitor {
     rdl_atomic(raddle_task *) main;
     rdl_atomic(bool) owns_signals;
     /* By this monitor, and not given back yet; sigint's is its thread's, then the stopper's. */
-    bool sigint_taken, sigquit_taken, sigurg_taken;
-    struct sigaction old_sigint, old_sigquit, old_sigurg;
+    bool sigint_taken, sigquit_taken;
+    struct sigaction old_sigint, old_sigquit;
+    struct rdl_loop *only;   /* the loop, if there is one */
     struct watched *watched; /* one per loop, or NULL */
 };
 
@@ -70,17 +79,44 @@ static void on_signal(int number)
     errno = saved;
 }
 
+/* The end of file, as far as there is room. */
+static void note_site(struct rdl_look *look, const struct raddle_spawn_site *site)
+{
+    size_t length, room = sizeof(look->file) - 1;
+
+    look->line = site ? site->line : 0;
+    if (!look->line)
+        return;
+    length = strlen(site->file);
+    if (length > room)
+        length = room;
+    memcpy(look->file, site->file + strlen(site->file) - length, length);
+    look->file[length] = 0;
+}
+
 static void on_urgent(int number)
 {
-    static const char head[] = "raddle: backtrace of the slow task:\n";
+    struct rdl_loop *loop = rdl_loop_current();
+    struct rdl_look *look = loop ? &rdl_raddle_loop(loop)->look : NULL;
+    const struct rdl_task *task;
+    uint32_t asked;
     int saved = errno;
-    void *frames[64];
-    int n;
 
     (void)number;
-    n = backtrace(frames, 64);
-    if (write(STDERR_FILENO, head, sizeof(head) - 1) > 0)
-        backtrace_symbols_fd(frames, n, STDERR_FILENO);
+    /* acquire pairs with the release in ask(): the monitor has read what was here before. */
+    asked = look ? rdl_atomic_load_acquire(&look->asked) : 0;
+    if (!look || rdl_atomic_load_relaxed(&look->answered) == asked)
+        return; /* none of ours */
+    task = rdl_task_self();
+    look->task[0] = 0;
+    look->line = 0;
+    if (task) {
+        memcpy(look->task, task->name, strnlen(task->name, sizeof(look->task) - 1) + 1);
+        look->task[sizeof(look->task) - 1] = 0;
+        note_site(look, task->site);
+    }
+    look->count = backtrace(look->frames, sizeof(look->frames) / sizeof(look->frames[0]));
+    rdl_atomic_store_release(&look->answered, asked);
     errno = saved;
 }
 
@@ -102,26 +138,91 @@ static void give_back_sigint(struct rdl_monitor *m)
     m->sigint_taken = false;
 }
 
+/* Asks the loop's thread what it is at; false: it hasn't answered in time. */
+static bool ask(struct raddle_loop *loop)
+{
+    struct rdl_look *look = &loop->look;
+    uint32_t number = rdl_atomic_load_relaxed(&look->asked) + 1;
+
+    rdl_atomic_store_release(&look->asked, number);
+    pthread_kill(loop->thread, SIGURG);
+    for (int ms = 0; ms < PATIENCE_MS; ms++) {
+        /* acquire pairs with the release in on_urgent(). */
+        if (rdl_atomic_load_acquire(&look->answered) == number)
+            return true;
+        (void)rdl_sys_poll(NULL, 0, 1);
+    }
+    return false;
+}
+
+static void report_slow(struct raddle_loop *loop, const struct watched *w)
+{
+    const struct rdl_look *look = &loop->look;
+    bool answered = ask(loop);
+    char who[RDL_WHO_BYTES], name[RDL_WHO_BYTES], line[2 * RDL_WHO_BYTES];
+
+    if (w->calling)
+        snprintf(who, sizeof(who), "callback %.100s",
+                 rdl_describe_code((void *)(uintptr_t)w->calling, name));
+    else if (answered && look->task[0] && look->line)
+        snprintf(who, sizeof(who), "task \"%s\" (%s:%d)", look->task, look->file, look->line);
+    else if (answered && look->task[0])
+        snprintf(who, sizeof(who), "task \"%s\"", look->task);
+    else
+        snprintf(who, sizeof(who), "a task");
+    snprintf(line, sizeof(line), "%s has held loop %u for %lld ms", who, loop->base.index,
+             (long long)((rdl_sys_now() - w->since_ns) / 1000000));
+    if (answered && look->count > SKIPPED)
+        rdl_report_trace(line, w->calling ? "slow callback" : "slow task", look->frames + SKIPPED,
+                         look->count - SKIPPED);
+    else
+        rdl_report_line(line);
+}
+
 static void look_at_loops(struct rdl_monitor *m)
 {
-    struct rdl_team *team = m->options.team;
-    int64_t now = rdl_sys_now();
-
-    for (unsigned i = 0; i < team->count; i++) {
-        struct rdl_loop *loop = team->loops[i];
+    for (unsigned i = 0; i < m->options.count; i++) {
+        struct raddle_loop *loop = rdl_raddle_loop(m->options.loops[i]);
         struct watched *w = &m->watched[i];
-        struct rdl_fiber *fiber = rdl_atomic_load_relaxed(&loop->current);
-        uint64_t switches = rdl_atomic_load_relaxed(&loop->counters.switches);
+        struct watched now = {
+            .switches = rdl_atomic_load_relaxed(&loop->base.counters.switches),
+            .calls = rdl_atomic_load_relaxed(&loop->calls),
+            .fiber = rdl_atomic_load_relaxed(&loop->base.current),
+            .calling = rdl_atomic_load_relaxed(&loop->calling),
+            .since_ns = rdl_sys_now(),
+        };
 
-        if (!fiber || fiber != w->fiber || switches != w->switches) {
-            *w = (struct watched){.switches = switches, .fiber = fiber, .since_ns = now};
-        } else if (!w->reported && now - w->since_ns >= m->options.slow_ns) {
+        if ((!now.fiber && !now.calling) || now.fiber != w->fiber || now.calling != w->calling ||
+            now.switches != w->switches || now.calls != w->calls) {
+            *w = now;
+        } else if (!w->reported && now.since_ns - w->since_ns >= m->options.slow_ns) {
             w->reported = true;
-            rdl_report("a task has held loop %u for more than %lld ms", i,
-                       (long long)((now - w->since_ns) / 1000000));
-            pthread_kill(rdl_raddle_loop(loop)->thread, SIGURG);
+            report_slow(loop, w);
         }
     }
+}
+
+/* SIGURG is shared by all monitors: the first takes it, and the last gives it back. */
+
+static pthread_mutex_t urgent_lock = PTHREAD_MUTEX_INITIALIZER;
+static unsigned urgent_users;
+static bool urgent_taken;
+static struct sigaction old_urgent;
+
+static void take_urgent(void)
+{
+    pthread_mutex_lock(&urgent_lock);
+    if (urgent_users++ == 0)
+        urgent_taken = take_signal(SIGURG, on_urgent, &old_urgent) == 0;
+    pthread_mutex_unlock(&urgent_lock);
+}
+
+static void give_back_urgent(void)
+{
+    pthread_mutex_lock(&urgent_lock);
+    if (--urgent_users == 0 && urgent_taken)
+        (void)rdl_sys_sigaction(SIGURG, &old_urgent, NULL);
+    pthread_mutex_unlock(&urgent_lock);
 }
 
 static void wake(struct rdl_monitor *m)
@@ -174,10 +275,14 @@ int rdl_monitor_start(const struct rdl_monitor_options *options, struct rdl_moni
     if (!m)
         return -ENOMEM;
     m->options = *options;
+    if (options->count == 1) {
+        m->only = options->loops[0];
+        m->options.loops = &m->only;
+    }
     m->wake_fd = -1;
     rc = -ENOMEM;
     if (options->slow_ns) {
-        m->watched = rdl_sys_calloc(options->team->count, sizeof(*m->watched));
+        m->watched = rdl_sys_calloc(options->count, sizeof(*m->watched));
         if (!m->watched)
             goto free_monitor;
         /* backtrace() loads a library when it is first called, which a handler must not. */
@@ -187,9 +292,11 @@ int rdl_monitor_start(const struct rdl_monitor_options *options, struct rdl_moni
     if (rc < 0)
         goto free_monitor;
     m->wake_fd = rc;
+    if (options->slow_ns)
+        take_urgent();
     rc = rdl_sys_thread_create(&m->thread, 0, monitor_main, m);
     if (rc < 0)
-        goto close_fd;
+        goto give_back;
     if ((options->sigint || options->sigquit) &&
         rdl_atomic_cas_acq_rel(&signal_owner, &nobody, m)) {
         rdl_atomic_store_relaxed(&sigints, 0);
@@ -202,11 +309,11 @@ int rdl_monitor_start(const struct rdl_monitor_options *options, struct rdl_moni
         rdl_atomic_store_release(&m->owns_signals, true);
         wake(m); /* for a signal that has come already */
     }
-    if (options->slow_ns)
-        m->sigurg_taken = take_signal(SIGURG, on_urgent, &m->old_sigurg) == 0;
     *out = m;
     return 0;
-close_fd:
+give_back:
+    if (options->slow_ns)
+        give_back_urgent();
     (void)rdl_sys_close(m->wake_fd);
 free_monitor:
     rdl_sys_free(m->watched);
@@ -247,8 +354,8 @@ void rdl_monitor_stop(struct rdl_monitor *m)
     wake(m);
     pthread_join(m->thread, NULL);
     give_back_signals(m);
-    if (m->sigurg_taken)
-        (void)rdl_sys_sigaction(SIGURG, &m->old_sigurg, NULL);
+    if (m->watched)
+        give_back_urgent();
     raddle_task_unref(rdl_atomic_load_relaxed(&m->main));
     (void)rdl_sys_close(m->wake_fd);
     rdl_sys_free(m->watched);

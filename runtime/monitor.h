@@ -14,7 +14,8 @@
 struct rdl_monitor;
 
 struct rdl_monitor_options {
-    struct rdl_team *team;
+    struct rdl_loop **loops; /* count of them; loops is copied if there is one only */
+    unsigned count;
     bool sigint;     /* the first SIGINT cancels main */
     bool sigquit;    /* SIGQUIT prints all tasks */
     int64_t slow_ns; /* 0: don't watch */

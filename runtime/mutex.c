@@ -12,6 +12,8 @@
 
 #include <errno.h>
 
+#include "runtime/deadlock.h"
+#include "runtime/debug.h"
 #include "runtime/describe.h"
 #include "runtime/report.h"
 #include "runtime/task.h"
@@ -72,6 +74,35 @@ bool rdl_mutex_is_mine(struct rdl_mutex *m, const struct rdl_fiber *fiber)
     return rdl_atomic_load_relaxed(&m->owner) == rdl_owner_id(fiber);
 }
 
+/* The sleep of who has joined the line, in the graph. */
+static __attribute__((noinline)) int sleep_watched(struct rdl_mutex *m, struct rdl_waiter *waiter,
+                                                   const char *site)
+{
+    struct rdl_blocked blocked = {.by = RDL_BLOCKED_BY_LOCK,
+                                  .how = waiter->how,
+                                  .fiber = waiter->fiber,
+                                  .site = site,
+                                  .what = "a mutex",
+                                  .owner = &m->owner,
+                                  .held = &m->held};
+    int rc = rdl_deadlock_sleep(&blocked, waiter);
+
+    if (rc < 0)
+        rdl_queue_release(&m->queue);
+    rdl_deadlock_leave(&blocked);
+    return rc;
+}
+
+static int sleep_in_line(struct rdl_mutex *m, struct rdl_waiter *waiter, const char *site)
+{
+    if (rdl_debug_checks())
+        return sleep_watched(m, waiter, site);
+    if (rdl_waiter_sleep(waiter, "a mutex"))
+        return 0;
+    rdl_queue_release(&m->queue);
+    return -ECANCELED;
+}
+
 int rdl_mutex_lock(struct rdl_mutex *m, struct rdl_fiber *fiber, enum rdl_park how,
                    const char *site)
 {
@@ -79,8 +110,11 @@ int rdl_mutex_lock(struct rdl_mutex *m, struct rdl_fiber *fiber, enum rdl_park h
     struct rdl_waiter waiter;
     int rc;
 
-    if (rdl_mutex_is_mine(m, fiber))
+    if (rdl_mutex_is_mine(m, fiber)) {
+        if (rdl_debug_checks())
+            rdl_deadlock_report_own("a mutex", site, &m->held);
         return -EDEADLK;
+    }
     rdl_lock_acquire(&m->queue.lock);
     if (!rdl_atomic_load_relaxed(&m->owner)) {
         rdl_atomic_store_relaxed(&m->owner, me);
@@ -90,10 +124,9 @@ int rdl_mutex_lock(struct rdl_mutex *m, struct rdl_fiber *fiber, enum rdl_park h
         waiter.owner = me;
         rdl_waiter_join(&waiter, &m->queue, fiber, how);
         rdl_lock_release(&m->queue.lock);
-        if (!rdl_waiter_sleep(&waiter, "a mutex")) {
-            rdl_queue_release(&m->queue);
-            return -ECANCELED;
-        }
+        rc = sleep_in_line(m, &waiter, site);
+        if (rc < 0)
+            return rc;
         rc = waiter.result;
     }
     rdl_mutex_received(m, fiber, site);
@@ -153,8 +186,11 @@ int raddle_unlock(struct raddle_mutex *mutex)
 
     if (!mutex)
         return -EINVAL;
-    if (!rdl_mutex_is_mine(of(mutex), fiber))
+    if (!rdl_mutex_is_mine(of(mutex), fiber)) {
+        if (rdl_debug_checks())
+            rdl_deadlock_report_stranger("raddle_unlock", &of(mutex)->held);
         return -EPERM;
+    }
     rdl_mutex_unlock(of(mutex), fiber);
     return 0;
 }

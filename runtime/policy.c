@@ -14,6 +14,7 @@
 #include "io/driver.h"
 #include "io/sim.h"
 #include "runtime/loop.h"
+#include "runtime/monitor.h"
 #include "runtime/replay.h"
 #include "runtime/report.h"
 #include "sched/sys.h"
@@ -266,28 +267,50 @@ int rdl_policy_new_loop(const struct raddle_policy *policy,
                         const struct raddle_loop_options *options, struct raddle_loop **out)
 {
     const struct raddle_policy *p = policy;
+    struct rdl_debug debug;
     int rc;
 
-    for (unsigned i = 0; i < 4; i++)
+    for (unsigned i = 0; i < 3; i++)
         if (options->reserved[i])
             return -EINVAL;
     if ((unsigned)options->mobility > RADDLE_PINNED)
         return -EINVAL;
+    rc = rdl_debug_read(options->debug, &debug);
+    if (rc < 0)
+        return rc;
     NEAREST(p, new_loop);
     rc = p->new_loop(p, options, out);
-    if (rc == 0)
-        (*out)->policy = policy;
-    return rc;
+    if (rc < 0)
+        return rc;
+    (*out)->policy = policy;
+    (*out)->debug = debug;
+    rdl_debug_begin(&debug);
+    return 0;
+}
+
+/* A loop of a run is watched by the run's monitor, and in a simulation nothing takes time. */
+static void watch(struct raddle_loop *loop)
+{
+    struct rdl_loop *base = &loop->base;
+    struct rdl_monitor_options options = {
+        .loops = &base, .count = 1, .slow_ns = loop->debug.slow_ns};
+
+    if (loop->debug.slow_ns && !loop->of_run && !rdl_sim_is(base->driver) &&
+        rdl_monitor_start(&options, &loop->monitor) < 0)
+        rdl_report("there is nothing left for a thread that looks for slow steps of a loop");
 }
 
 void rdl_policy_loop_started(const struct raddle_policy *policy, struct raddle_loop *loop)
 {
+    watch(loop);
     NEAREST(policy, loop_started);
     policy->loop_started(policy, loop);
 }
 
 void rdl_policy_loop_closed(const struct raddle_policy *policy, struct raddle_loop *loop)
 {
+    rdl_monitor_stop(loop->monitor);
+    rdl_debug_end(&loop->debug);
     NEAREST(policy, loop_closed);
     policy->loop_closed(policy, loop);
 }
@@ -299,6 +322,7 @@ void rdl_policy_after_fork_child(void)
     thread_loop = NULL;
     thread_has_none = false;
     rdl_atomic_store_relaxed(&process_lock.held, 0u); /* by a thread that doesn't exist here */
+    rdl_debug_after_fork();
     NEAREST(policy, after_fork_child);
     policy->after_fork_child(policy);
 }

@@ -24,6 +24,7 @@
 #include "io/fd.h"
 #include "io/op.h"
 #include "io/table.h"
+#include "runtime/call.h"
 #include "runtime/loop.h"
 #include "runtime/report.h"
 #include "sched/sys.h"
@@ -126,7 +127,7 @@ static void call_back(struct rdl_runnable *run)
         vars = rdl_map_ref(watch->vars);
     rdl_lock_release(&watch->slot->lock);
     if (fn)
-        rdl_vars_call(vars, fn, arg);
+        rdl_call(vars, fn, arg, 0);
 }
 
 /* False: it was removed. */

@@ -5,17 +5,21 @@
 #define _GNU_SOURCE
 #include "runtime/report.h"
 
+#include <execinfo.h>
 #include <limits.h>
 #include <pthread.h>
 #include <raddle/debug.h>
 #include <raddle/error.h>
 #include <raddle/version.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
+#include "runtime/describe.h"
 #include "runtime/task.h"
 #include "sched/sys.h"
 
@@ -31,26 +35,32 @@ void raddle_on_report(void (*fn)(const char *line, void *arg), void *arg)
     pthread_mutex_unlock(&report_lock);
 }
 
+/* In one call: lines of several threads don't mix. */
 static void write_line(const char *line)
 {
-    char text[600];
-    int n = snprintf(text, sizeof(text), "raddle: %s\n", line);
+    struct iovec parts[] = {{.iov_base = (void *)(uintptr_t) "raddle: ", .iov_len = 8},
+                            {.iov_base = (void *)(uintptr_t)line, .iov_len = strlen(line)},
+                            {.iov_base = (void *)(uintptr_t) "\n", .iov_len = 1}};
 
-    if (n > 0)
-        (void)rdl_sys_write(STDERR_FILENO, text,
-                            (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1);
+    (void)rdl_sys_writev(STDERR_FILENO, parts, 3);
 }
 
 void rdl_report(const char *format, ...)
 {
     char line[512];
     va_list args;
-    void (*fn)(const char *, void *);
-    void *arg;
 
     va_start(args, format);
     vsnprintf(line, sizeof(line), format, args);
     va_end(args);
+    rdl_report_line(line);
+}
+
+void rdl_report_line(const char *line)
+{
+    void (*fn)(const char *, void *);
+    void *arg;
+
     pthread_mutex_lock(&report_lock);
     fn = report_fn;
     arg = report_arg;
@@ -59,6 +69,32 @@ void rdl_report(const char *format, ...)
         fn(line, arg);
     else
         write_line(line);
+}
+
+void rdl_report_trace(const char *line, const char *what, void *const *frames, int count)
+{
+    enum { BYTES = 2048 };
+    char *text = rdl_sys_malloc(BYTES), name[RDL_WHO_BYTES];
+    bool direct;
+    int n;
+
+    pthread_mutex_lock(&report_lock);
+    direct = !report_fn;
+    pthread_mutex_unlock(&report_lock);
+    if (!text) {
+        rdl_report_line(line);
+    } else if (direct) {
+        snprintf(text, BYTES, "%s\nraddle: backtrace of the %s:", line, what);
+        write_line(text);
+        backtrace_symbols_fd(frames, count, STDERR_FILENO);
+    } else {
+        n = snprintf(text, BYTES, "%s, at ", line);
+        for (int i = 0; i < count && n > 0 && n < BYTES; i++)
+            n += snprintf(text + n, (size_t)(BYTES - n), "%s%s", i ? " < " : "",
+                          rdl_describe_code(frames[i], name));
+        rdl_report_line(text);
+    }
+    rdl_sys_free(text);
 }
 
 void rdl_die(const char *what)

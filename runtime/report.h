@@ -8,6 +8,12 @@
  * handler. */
 void rdl_report(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* The same for a line of any length. */
+void rdl_report_line(const char *line);
+
+/* The same with a backtrace of what: below the line on standard error, or at its end. */
+void rdl_report_trace(const char *line, const char *what, void *const *frames, int count);
+
 struct raddle_error_event;
 
 /* An error that is nobody's result: to the handler of the running loop or of the process, else as a report. Of the

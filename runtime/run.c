@@ -164,8 +164,8 @@ static int adopt(struct run *run, unsigned i, const struct raddle_run_options *o
 static int make_loops(struct run *run, const struct raddle_run_options *options)
 {
     const struct raddle_policy *policy = options->policy ? options->policy : raddle_get_policy();
-    struct raddle_loop_options loop_options = {.driver = options->driver,
-                                               .mobility = options->mobility};
+    struct raddle_loop_options loop_options = {
+        .driver = options->driver, .mobility = options->mobility, .debug = options->debug};
     unsigned count = run->team.count;
 
     for (unsigned i = 0; i < count; i++) {
@@ -234,10 +234,11 @@ static int run_team(struct run *run, const struct raddle_run_options *options)
 {
     static const struct raddle_spawn_site site = {"main", "raddle_run", 0};
     struct rdl_monitor_options monitor = {
-        .team = &run->team,
+        .loops = run->team.loops,
+        .count = run->team.count,
         .sigint = !(options->flags & RADDLE_RUN_NO_SIGINT),
         .sigquit = options->flags & RADDLE_RUN_SIGQUIT,
-        .slow_ns = options->slow_ns,
+        .slow_ns = options->slow_ns ? options->slow_ns : run->loops[0]->debug.slow_ns,
     };
     int rc = rdl_raddle_loop_enter(run->loops[0]);
 
@@ -258,35 +259,9 @@ static int run_team(struct run *run, const struct raddle_run_options *options)
     return rc;
 }
 
-/* What RADDLE_DEBUG adds to the flags, or -EINVAL. */
-static int debug_flags(void)
-{
-    static const struct {
-        const char *word;
-        int flag;
-    } known[] = {{"move", RADDLE_RUN_MOVE}, {"scrub", RADDLE_RUN_SCRUB}};
-    const char *text = getenv("RADDLE_DEBUG");
-    int flags = 0;
-
-    for (const char *next; text && *text; text = next) {
-        size_t length = strcspn(text, ","), i, count = sizeof(known) / sizeof(known[0]);
-
-        for (i = 0; i < count; i++)
-            if (strlen(known[i].word) == length && strncmp(known[i].word, text, length) == 0)
-                break;
-        if (i == count || (text[length] && !text[length + 1])) {
-            rdl_report("RADDLE_DEBUG: \"%s\" is no list of words of: move, scrub", text);
-            return -EINVAL;
-        }
-        flags |= known[i].flag;
-        next = text + length + (text[length] == ',');
-    }
-    return flags;
-}
-
 static int check_options(const struct raddle_run_options *options)
 {
-    for (unsigned i = 0; i < 3; i++)
+    for (unsigned i = 0; i < 2; i++)
         if (options->reserved[i])
             return -EINVAL;
     if (options->loops > MAX_LOOPS || (unsigned)options->mobility > RADDLE_PINNED ||
@@ -307,7 +282,8 @@ int raddle_run(raddle_task_fn *main_fn, void *arg, const struct raddle_run_optio
     struct sigaction old_sigpipe;
     bool ignoring, scrubs;
     unsigned count;
-    int rc = -ENOMEM, debug;
+    struct rdl_debug debug;
+    int rc = -ENOMEM;
 
     if (!options)
         options = &defaults;
@@ -315,11 +291,10 @@ int raddle_run(raddle_task_fn *main_fn, void *arg, const struct raddle_run_optio
         return -EINVAL;
     if (rdl_loop_current())
         return -EBUSY;
-    debug = debug_flags();
-    if (debug < 0)
-        return debug;
-    run.team.moves = ((unsigned)debug | options->flags) & RADDLE_RUN_MOVE;
-    scrubs = ((unsigned)debug | options->flags) & RADDLE_RUN_SCRUB;
+    if (rdl_debug_read(options->debug, &debug) < 0)
+        return -EINVAL;
+    run.team.moves = debug.move || options->flags & RADDLE_RUN_MOVE;
+    scrubs = debug.scrub || options->flags & RADDLE_RUN_SCRUB;
     count = options->loops ? options->loops : rdl_cpus_allowed();
     run.team.count = count < MAX_LOOPS ? count : MAX_LOOPS;
     run.loops = rdl_sys_calloc(count, sizeof(*run.loops));

@@ -7,6 +7,8 @@
 #include <errno.h>
 #include <raddle/rwlock.h>
 
+#include "runtime/deadlock.h"
+#include "runtime/debug.h"
 #include "runtime/describe.h"
 #include "runtime/report.h"
 #include "runtime/task.h"
@@ -98,6 +100,40 @@ static int entered(struct rdl_rwlock *l, struct rdl_fiber *fiber, enum wants wan
     return rc;
 }
 
+static const char *name_of(enum wants wants)
+{
+    return wants == WRITE ? "a lock, to write" : "a lock, to read";
+}
+
+/* The sleep of who has joined the line, in the graph. */
+static __attribute__((noinline)) int sleep_watched(struct rdl_rwlock *l, struct rdl_waiter *waiter,
+                                                   const char *site)
+{
+    struct rdl_blocked blocked = {.by = RDL_BLOCKED_BY_LOCK,
+                                  .how = waiter->how,
+                                  .fiber = waiter->fiber,
+                                  .site = site,
+                                  .what = name_of((enum wants)waiter->wants),
+                                  .owner = &l->writer,
+                                  .held = &l->held};
+    int rc = rdl_deadlock_sleep(&blocked, waiter);
+
+    if (rc < 0)
+        serve(l);
+    rdl_deadlock_leave(&blocked);
+    return rc;
+}
+
+static int sleep_in_line(struct rdl_rwlock *l, struct rdl_waiter *waiter, const char *site)
+{
+    if (rdl_debug_checks())
+        return sleep_watched(l, waiter, site);
+    if (rdl_waiter_sleep(waiter, name_of((enum wants)waiter->wants)))
+        return 0;
+    serve(l);
+    return -ECANCELED;
+}
+
 static int lock_it(struct rdl_rwlock *l, enum wants wants, const char *site)
 {
     struct rdl_waiter waiter; /* not zeroed: most calls don't wait */
@@ -111,8 +147,11 @@ static int lock_it(struct rdl_rwlock *l, enum wants wants, const char *site)
         return rc;
     waiter.wants = wants;
     waiter.owner = rdl_owner_id(fiber);
-    if (is_mine(l, waiter.owner))
+    if (is_mine(l, waiter.owner)) {
+        if (rdl_debug_checks())
+            rdl_deadlock_report_own(name_of(wants), site, &l->held);
         return -EDEADLK;
+    }
     rdl_lock_acquire(&l->queue.lock);
     rc = rdl_queue_first(&l->queue) ? -EBUSY : let_in(l, wants, waiter.owner);
     if (rc != -EBUSY) {
@@ -121,10 +160,8 @@ static int lock_it(struct rdl_rwlock *l, enum wants wants, const char *site)
     }
     rdl_waiter_join(&waiter, &l->queue, fiber, RDL_PARK_CANCELLABLE);
     rdl_lock_release(&l->queue.lock);
-    if (rdl_waiter_sleep(&waiter, wants == WRITE ? "a lock, to write" : "a lock, to read"))
-        return entered(l, fiber, wants, site, waiter.result);
-    serve(l);
-    return -ECANCELED;
+    rc = sleep_in_line(l, &waiter, site);
+    return rc < 0 ? rc : entered(l, fiber, wants, site, waiter.result);
 }
 
 static int try_it(struct rdl_rwlock *l, enum wants wants, const char *site)
@@ -174,6 +211,8 @@ int raddle_rwlock_unlock(struct raddle_rwlock *lock)
     rdl_lock_acquire(&l->queue.lock);
     if (!mine && !l->readers) {
         rdl_lock_release(&l->queue.lock);
+        if (rdl_debug_checks())
+            rdl_deadlock_report_stranger("raddle_rwlock_unlock", &l->held);
         return -EPERM;
     }
     if (mine)

@@ -18,6 +18,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "runtime/deadlock.h"
+#include "runtime/debug.h"
 #include "runtime/loop.h"
 #include "runtime/task.h"
 #include "runtime/waiter.h"
@@ -58,6 +60,8 @@ void raddle_task_unref(raddle_task *task)
     /* acq_rel: what others did with it comes before the free. */
     if (!task || rdl_atomic_fetch_sub_acq_rel(&task->references, 1) != 1)
         return;
+    if (__builtin_expect(task->unread != 0, 0))
+        rdl_task_report_unread(task->name, NULL, task->unread);
     rdl_sys_free(task->reason);
     rdl_sys_free(task);
 }
@@ -402,21 +406,13 @@ void rdl_task_leave_line(struct raddle_task *handle, struct rdl_place *place)
     rdl_lock_release(&handle->lock);
 }
 
-int raddle_join(raddle_task *handle, struct raddle_outcome *outcome)
+/* blocked: the wait in the graph; NULL: it isn't there. */
+static int wait_for_end(struct rdl_task *self, raddle_task *handle, struct raddle_outcome *outcome,
+                        const struct rdl_blocked *blocked)
 {
-    struct rdl_task *self = rdl_task_self();
     struct rdl_place place = {.in_line = false};
-    int rc;
+    int rc = 0;
 
-    if (!handle)
-        return -EINVAL;
-    if (!self)
-        return -EPERM;
-    if (rdl_task_would_deadlock(handle))
-        return -EDEADLK;
-    rc = rdl_cancel_check(&self->fiber);
-    if (rc < 0)
-        return rc;
     rdl_lock_acquire(&handle->lock);
     while (handle->task) {
         if (rc < 0) {
@@ -428,15 +424,54 @@ int raddle_join(raddle_task *handle, struct raddle_outcome *outcome)
         rdl_lock_release(&handle->lock);
         (void)rdl_fiber_park(&self->fiber, RDL_PARK_CANCELLABLE, "the end of a task",
                              (uint64_t)(uintptr_t)handle);
-        rc = rdl_cancel_check(&self->fiber);
+        rc = blocked && rdl_deadlock_refused(blocked) ? -EDEADLK : rdl_cancel_check(&self->fiber);
         rdl_lock_acquire(&handle->lock);
         rdl_line_leave(&handle->joiners, &place);
     }
     /* It has ended, which wins against a cancellation that came meanwhile. */
-    if (outcome)
+    if (outcome) {
         *outcome = handle->outcome;
+        handle->unread = 0;
+    }
     rdl_lock_release(&handle->lock);
     return 0;
+}
+
+static __attribute__((noinline)) int wait_watched(struct rdl_task *self, raddle_task *handle,
+                                                  struct raddle_outcome *outcome)
+{
+    struct rdl_blocked blocked = {.by = RDL_BLOCKED_BY_TASK,
+                                  .how = RDL_PARK_CANCELLABLE,
+                                  .fiber = &self->fiber,
+                                  .task = handle};
+    int rc = rdl_deadlock_enter(&blocked);
+
+    if (rc == 0)
+        rc = wait_for_end(self, handle, outcome, &blocked);
+    rdl_deadlock_leave(&blocked);
+    return rc;
+}
+
+int raddle_join(raddle_task *handle, struct raddle_outcome *outcome)
+{
+    struct rdl_task *self = rdl_task_self();
+    int rc;
+
+    if (!handle)
+        return -EINVAL;
+    if (!self)
+        return -EPERM;
+    if (rdl_task_would_deadlock(handle)) {
+        if (rdl_debug_checks())
+            rdl_deadlock_report_join(handle);
+        return -EDEADLK;
+    }
+    rc = rdl_cancel_check(&self->fiber);
+    if (rc < 0)
+        return rc;
+    if (rdl_debug_checks())
+        return wait_watched(self, handle, outcome);
+    return wait_for_end(self, handle, outcome, NULL);
 }
 
 int raddle_outcome_of(raddle_task *handle, struct raddle_outcome *outcome)
@@ -448,6 +483,7 @@ int raddle_outcome_of(raddle_task *handle, struct raddle_outcome *outcome)
     rdl_lock_acquire(&handle->lock);
     if (!handle->task) {
         *outcome = handle->outcome;
+        handle->unread = 0;
         rc = 0;
     }
     rdl_lock_release(&handle->lock);

@@ -121,6 +121,7 @@ struct raddle_task {
     char *
         reason; /* a copy; set once, when it has ended cancelled and somebody had said why. Under lock */
     struct raddle_task *next_ended; /* in the list of its group, under that one's lock */
+    int unread; /* debug mode: the failure that nobody was told of; 0: none. Under lock */
     char name[RDL_TASK_NAME_BYTES];
 };
 
@@ -192,6 +193,9 @@ static inline bool rdl_group_expected(const struct rdl_task *child,
 {
     return outcome->kind == RADDLE_OK && !child->starting && child->group->mode != RADDLE_FIRST_OK;
 }
+
+/* Debug mode: a failure that its group has no use for, and that nobody has read. site: "file:line" or NULL. */
+void rdl_task_report_unread(const char *name, const char *site, int rc);
 
 /* started.c: a child that has not said that it is up has ended. */
 void rdl_starting_ended(struct rdl_starting *starting, const struct raddle_outcome *outcome);

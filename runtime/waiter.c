@@ -69,6 +69,7 @@ void rdl_waiter_join(struct rdl_waiter *w, struct rdl_queue *q, struct rdl_fiber
     w->queue = q;
     w->how = how;
     w->state = WAITING;
+    w->refused = NULL;
     rdl_atomic_init(&w->awake, 0u);
     w->place.ticket = fiber ? rdl_fiber_arm(fiber, how) : (struct rdl_ticket){.wait = NULL};
     rdl_line_join(&q->waiting, &w->place);
@@ -107,7 +108,8 @@ bool rdl_waiter_sleep(struct rdl_waiter *w, const char *what)
     /* 0 is said by who calls, and by nobody else. */
     while (rdl_fiber_park(w->fiber, w->how, what, (uint64_t)(uintptr_t)w->joined) != 0) {
         if (w->how == RDL_PARK_CANCELLABLE)
-            rc = rdl_cancel_check(w->fiber);
+            rc = w->refused && rdl_atomic_load_relaxed(w->refused) ? -EDEADLK
+                                                                   : rdl_cancel_check(w->fiber);
         q = lock_queue(w);
         if (w->state == CALLED) {
             rdl_lock_release(&q->lock);
@@ -123,6 +125,20 @@ bool rdl_waiter_sleep(struct rdl_waiter *w, const char *what)
         rdl_lock_release(&q->lock);
     }
     return true;
+}
+
+bool rdl_waiter_give_up(struct rdl_waiter *w)
+{
+    struct rdl_queue *q = lock_queue(w);
+
+    if (w->state == WAITING && q == w->joined) {
+        rdl_line_leave(&q->waiting, &w->place);
+        if (w->fiber)
+            (void)rdl_fiber_disarm(w->fiber, w->how);
+        return true;
+    }
+    rdl_lock_release(&q->lock);
+    return false;
 }
 
 /* The lock held: takes the first out of line. */

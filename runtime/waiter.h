@@ -38,7 +38,9 @@ struct rdl_waiter {
     rdl_atomic(uint32_t) awake; /* a thread's: set by who calls it, and not touched after that */
     uintptr_t owner;            /* who it is, as what is owned knows it */
     size_t wants;               /* for what is waited for: how much, or what */
-    int result;                 /* what it was granted with */
+    /* Set by another, who then pokes: the wait is to end as if it were cancelled. NULL: nobody can */
+    const rdl_atomic(bool) * refused;
+    int result; /* what it was granted with */
 };
 
 /*
@@ -52,10 +54,14 @@ void rdl_waiter_join(struct rdl_waiter *waiter, struct rdl_queue *queue, struct 
                      enum rdl_park how);
 
 /*
- * The lock not held: sleeps until the waiter is called, and returns true. Or false, because the task is cancelled:
- * then it is out of line, and the lock of the queue that it joined is held. what is for dumps.
+ * The lock not held: sleeps until the waiter is called, and returns true. Or false, because the task is cancelled, or
+ * the wait refused: then it is out of line, and the lock of the queue that it joined is held. what is for dumps.
  */
 bool rdl_waiter_sleep(struct rdl_waiter *waiter, const char *what);
+
+/* The lock not held, instead of the sleep: true, out of line and with that lock held, unless the waiter has been granted
+ * what it waits for. */
+bool rdl_waiter_give_up(struct rdl_waiter *waiter);
 
 /* The lock held: the first in line, or NULL. */
 static inline struct rdl_waiter *rdl_queue_first(struct rdl_queue *queue)

@@ -1,5 +1,49 @@
 /*
- * raddle/debug.h - see what the tasks and loops of this process are doing.
+ * raddle/debug.h - see what the tasks and loops of this process are doing, and what they do wrong.
+ *
+ * Debug mode looks for mistakes that otherwise show late, or as a program that stands still. It is switched on for a run,
+ * or a loop of one's own, by the environment or by the option debug of raddle_run() and of a policy's new_loop. Both have
+ * the same words, separated by commas, and where both name a threshold the option's holds:
+ *
+ *     RADDLE_DEBUG=1                   all of it
+ *     RADDLE_DEBUG=1,slow=50ms         with another threshold; ns, us, ms, s
+ *     RADDLE_DEBUG=slow=50ms           that alone
+ *
+ *     1             everything below
+ *     slow=TIME     slow steps; 0: none. With 1: 100ms
+ *     chain=COUNT   chains of so many callbacks; 0: none. With 1: 1000
+ *     0             nothing
+ *     move, scrub   RADDLE_RUN_MOVE, RADDLE_RUN_SCRUB: of runs only, and not part of 1
+ *
+ * Another word is reported, and is -EINVAL where the loops would have been made.
+ *
+ * Each mistake is one report (raddle_on_report(), or raddle_on_error() where there is an error that is nobody's result),
+ * with the names of the tasks and where they were spawned. What is reported:
+ *
+ * Slow steps     A task that runs, or a callback, for longer than the threshold without a suspension, while it lasts: for
+ *                how long, and a backtrace, below the line on standard error, else at its end. Shorter than one and a
+ *                half times the threshold it may be missed. A thread looks, so not in a simulation.
+ * Chains         A callback that is called soon because a callback asked for it, which was called soon because another
+ *                had asked, and so on: its loop can't rest. Done-callbacks of futures count. Once for each chain.
+ * Deadlocks      A wait that would close a circle of tasks, or plain threads, each of which waits for the next: for a
+ *                mutex, for a read-write lock that is locked to write, in raddle_join(), in raddle_group_close(). Named
+ *                are all of them, what each waits for and since where it is locked. The wait fails with -EDEADLK; if it
+ *                can't fail (raddle_group_close(), the relocking in raddle_cond_wait()), another of the circle does. If
+ *                a wait in it has a deadline, it is reported only, and ends by that. A task that is cancelled already is
+ *                in no circle; that one might be cancelled by somebody else one day doesn't count. Not seen: who waits
+ *                for one of several things, for a condition, or for the readers of a lock. A task that locks or joins
+ *                itself is refused without debug mode as well, and reported with it.
+ * Wrong callers  A loop that is run or closed in a thread that isn't its own, with both threads; a lock that is unlocked,
+ *                and a group that is asked for its next, by who isn't the owner.
+ * Unread         The failure of a task that came after its group had failed, had no room in the errors of the group's
+ *                options, and was not asked for by its handle; the failure of a group that was left without a close.
+ *                (Not of RADDLE_FIRST_OK.) A future's error that nobody has read is reported always.
+ *
+ * Reported always, or said when the process is stopped for it: where a lock was locked whose owner has ended; where a
+ * group was opened, or a scope entered, that a task returned without leaving, or left in the wrong order.
+ *
+ * While no loop has debug mode on it costs a branch where a task is about to wait for another. While one has, tasks of
+ * all loops that wait for locks, joins and groups take a lock of the process.
  */
 #ifndef RADDLE_DEBUG_H
 #define RADDLE_DEBUG_H

@@ -46,7 +46,8 @@ struct raddle_mutex {
  *           -EOWNERDEAD  mutex is locked as well, but its last owner ended while it had it locked, and what it
  *                        guards may be half changed. Told once, to the next owner
  *           or, with mutex not locked by this call,
- *           -EDEADLK     the caller owns it
+ *           -EDEADLK     the caller owns it; in debug mode (raddle/debug.h) also: its owner waits, perhaps over others,
+ *                        for the caller, and nothing but a cancellation would ever end that
  *           -ECANCELED   a scope around the caller is cancelled or past its deadline
  *           -EPERM       on a loop's thread, outside a task
  *           -EINVAL      mutex is NULL

@@ -42,7 +42,9 @@ struct raddle_loop_options {
      *  kernel allow. */
     const char *driver;
     enum raddle_mobility mobility; /**< Of tasks that don't say. */
-    uint64_t reserved[4];          /**< Zero. */
+    /** Words as in RADDLE_DEBUG (raddle/debug.h), which add to it; NULL: none. */
+    const char *debug;
+    uint64_t reserved[3]; /**< Zero. */
 };
 
 /** A policy: functions that are NULL are the base's. Must outlive its use. */

@@ -43,7 +43,9 @@ struct raddle_run_options {
     const struct raddle_executor_options *executor;
     /** "uring", "epoll", "sim:seed=42" (raddle/sim.h); NULL: what the policy and the kernel allow. */
     const char *driver;
-    uint64_t reserved[3]; /**< Zero. */
+    /** Debug mode: words as in RADDLE_DEBUG (raddle/debug.h), which add to it; NULL: none. */
+    const char *debug;
+    uint64_t reserved[2]; /**< Zero. */
 };
 
 /**
@@ -51,8 +53,8 @@ struct raddle_run_options {
  * left behind have ended; those (raddle_loop_spawn()) are cancelled when it has returned. The
  * calling thread runs the first loop.
  *
- * RADDLE_DEBUG in the environment adds flags: "move" is RADDLE_RUN_MOVE, "scrub" is RADDLE_RUN_SCRUB. Several words are separated by
- * commas, and another word is -EINVAL, and reported.
+ * RADDLE_DEBUG in the environment, as options->debug, switches debug mode on (raddle/debug.h), and adds flags: "move" is
+ * RADDLE_RUN_MOVE, "scrub" is RADDLE_RUN_SCRUB.
  *
  * The first SIGINT cancels the main task; the second has the action that was set before the run.
  *

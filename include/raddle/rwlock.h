@@ -38,7 +38,8 @@ struct raddle_rwlock {
  *           -EOWNERDEAD  it is locked as well, but a writer ended while it had it locked, and what it guards may
  *                        be half changed. Readers are told until a writer has been
  *           or, with lock not locked by this call,
- *           -EDEADLK     the caller has it locked to write
+ *           -EDEADLK     the caller has it locked to write; in debug mode (raddle/debug.h) also: who has it locked to
+ *                        write waits, perhaps over others, for the caller
  *           -ECANCELED   a scope around the caller is cancelled or past its deadline
  *           -EPERM       on a loop's thread, outside a task
  *           -EINVAL      lock is NULL

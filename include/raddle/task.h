@@ -236,11 +236,12 @@ RADDLE_API void raddle_task_unref(raddle_task *task);
 
 /**
  * Waits until task has ended, and tells how. Any number of tasks may wait for one. Tasks that wait
- * for each other in a circle are not noticed: they wait until one is cancelled.
+ * for each other in a circle wait until one is cancelled; in debug mode (raddle/debug.h) the circle is noticed.
  *
  * Returns   0 with *outcome written (outcome may be NULL), or, with *outcome untouched,
  *           -ECANCELED  a scope around the caller is cancelled or past its deadline; task goes on
- *           -EDEADLK    task is the caller, or it is an ancestor whose group waits for the caller
+ *           -EDEADLK    task is the caller, or it is an ancestor whose group waits for the caller; in debug mode
+ *                       also: task waits, perhaps over others, for the caller
  *           -EPERM      outside a task
  *           -EINVAL     task is NULL
  * Context   Inside a task.

@@ -16,6 +16,12 @@ const char *rdl_describe_caller(char *text)
     return text;
 }
 
+const char *rdl_describe_thread(char *text)
+{
+    text[0] = 0;
+    return text;
+}
+
 const char *rdl_describe_site(const char *site)
 {
     return site ? site : "";

@@ -120,7 +120,12 @@ static void heard(const char *line, void *arg)
 
 RuntimeTest(move, a_word_that_nobody_knows_is_refused_and_reported)
 {
-    static const char *const bad[] = {"mov", "moved", "move,", ",move", "move,x", "move move", "1"};
+    static const char *const bad[] = {"mov",     "moved",     "move,",
+                                      ",move",   "move,x",    "move move",
+                                      "yes",     "2",         "slow",
+                                      "slow=",   "slow=5",    "slow=ms",
+                                      "slow=5m", "slow=-5ms", "slow=99999999999s",
+                                      "chain=",  "chain=x",   "chain=5x"};
     static unsigned reports;
 
     raddle_on_report(heard, &reports);
