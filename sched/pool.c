@@ -332,25 +332,26 @@ static void finish_simulated(struct rdl_pool *pool)
         }
 }
 
-/* 0; -ENOTSUP: the pool's workers are of the other kind, or of another thread. */
+/* 0; -ENOTSUP: the pool's workers are of the other kind, or of another thread. Nothing is told with kind: who finds
+ * threads needs no more, and the owner of a simulated pool is looked at under the lock. */
 static int decide(struct rdl_pool *pool)
 {
     uint32_t wanted = simulator() ? SIMULATED : THREADS;
-    uint32_t kind = rdl_atomic_load_acquire(&pool->kind);
+    uint32_t kind = rdl_atomic_load_relaxed(&pool->kind);
+    bool good;
 
+    if (kind == THREADS)
+        return wanted == THREADS ? 0 : -ENOTSUP;
+    pthread_mutex_lock(&pool->threads);
+    kind = rdl_atomic_load_relaxed(&pool->kind);
     if (kind == UNDECIDED) {
-        pthread_mutex_lock(&pool->threads);
-        kind = rdl_atomic_load_relaxed(&pool->kind);
-        if (kind == UNDECIDED) {
-            kind = wanted;
-            pool->owner = pthread_self();
-            rdl_atomic_store_release(&pool->kind, kind);
-        }
-        pthread_mutex_unlock(&pool->threads);
+        kind = wanted;
+        pool->owner = pthread_self();
+        rdl_atomic_store_relaxed(&pool->kind, kind);
     }
-    if (kind != wanted || (kind == SIMULATED && !pthread_equal(pool->owner, pthread_self())))
-        return -ENOTSUP;
-    return 0;
+    good = kind == wanted && (kind == THREADS || pthread_equal(pool->owner, pthread_self()));
+    pthread_mutex_unlock(&pool->threads);
+    return good ? 0 : -ENOTSUP;
 }
 
 static unsigned allowed_cpus(void)

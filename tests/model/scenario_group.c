@@ -6,6 +6,7 @@
  */
 #include <errno.h>
 
+#include <raddle/context.h>
 #include <raddle/error.h>
 #include <raddle/group.h>
 #include <raddle/scope.h>
@@ -405,6 +406,70 @@ static void begin_two_reasons(void)
     begin_look(2);
 }
 
+/* Two children set a variable that never was set before, each in a context of its own: it gets one number. */
+static struct raddle_var variable = RADDLE_VAR_INIT("variable", NULL, NULL);
+
+static int setting_child(void *arg)
+{
+    (void)child(arg);
+    model_check(raddle_var_set(&variable, arg, NULL) == 0);
+    model_check(raddle_var_get(&variable) == arg);
+    return 0;
+}
+
+static int setting_main(void *arg)
+{
+    struct raddle_group g;
+
+    (void)arg;
+    model_check(raddle_group_open(&g, NULL) == 0);
+    for (unsigned i = 0; i < 2; i++)
+        model_check(raddle_spawn(&g, NULL, setting_child, &ran[i], NULL) == 0);
+    model_check(raddle_group_close(&g, 0) == 0);
+    model_check(raddle_var_get(&variable) == NULL);
+    return finish();
+}
+
+static void renew_number(void *number)
+{
+    rdl_atomic_init((rdl_atomic(uint32_t) *)number, 0u);
+}
+
+static void begin_variable(void)
+{
+    renew_number(variable.raddle_private);
+    begin(setting_main);
+}
+
+/* A context that two children run in is given back by whoever ends last. */
+static int looking_child(void *arg)
+{
+    (void)child(arg);
+    model_check(raddle_var_get(&variable) == &variable);
+    return 0;
+}
+
+static int sharing_main(void *arg)
+{
+    struct raddle_spawn_options options = {.name = "child"};
+    struct raddle_group g;
+
+    (void)arg;
+    model_check(raddle_var_set(&variable, &variable, NULL) == 0);
+    model_check(raddle_ctx_copy(&options.context) == 0);
+    model_check(raddle_group_open(&g, NULL) == 0);
+    for (unsigned i = 0; i < 2; i++)
+        model_check(raddle_spawn(&g, NULL, looking_child, &ran[i], &options) == 0);
+    raddle_ctx_unref(options.context);
+    model_check(raddle_group_close(&g, 0) == 0);
+    return finish();
+}
+
+static void begin_context(void)
+{
+    begin(sharing_main);
+}
+
 const char *const model_unwatched_names[] = {"counter", "waiting_", "answer", NULL};
 const char model_scenario_name[] = "group";
 const struct model_case model_cases[] = {
@@ -417,5 +482,7 @@ const struct model_case model_cases[] = {
     {"cancel_spawn", begin_cancel_spawn, end},
     {"reason", begin_reason, end},
     {"two_reasons", begin_two_reasons, end},
+    {"variable", begin_variable, end},
+    {"context", begin_context, end},
     {0},
 };
