@@ -155,6 +155,78 @@ Conform(tasks, a_name_is_the_one_that_was_given_or_the_functions)
     return 0;
 }
 
+struct place {
+    raddle_loop *loop;
+    raddle_task *self;
+};
+
+static int tells_place(void *arg)
+{
+    struct place *p = arg;
+
+    EXPECT_EQ(raddle_yield(), 0);
+    p->loop = raddle_running_loop();
+    p->self = raddle_self();
+    EXPECT(raddle_task_arg(p->self) == p);
+    return 0;
+}
+
+/* G6: ≠ a task's function and argument are no secret of the handle's after its end either. */
+/* G6 */
+Conform(tasks, it_knows_its_loop_and_its_handle_tells_what_it_was_given_also_after_its_end)
+{
+    struct place p = {.loop = NULL};
+    struct raddle_spawn_options here = {.loop = raddle_running_loop()};
+    struct raddle_group g;
+    raddle_task *task;
+
+    OPEN(&g, .mode = RADDLE_FAIL_FAST);
+    EXPECT_EQ(raddle_spawn(&g, &task, tells_place, &p, &here), 0);
+    EXPECT_EQ(raddle_group_close(&g, 0), 0);
+    EXPECT(p.loop == here.loop && p.self == task);
+    EXPECT(raddle_task_arg(task) == &p);
+    raddle_task_unref(task);
+    return 0;
+}
+
+/* G3: any number of tasks join one, also after its end. */
+struct crowd {
+    raddle_task *task;
+    rdl_atomic(unsigned) joined;
+};
+
+static int joins_one(void *arg)
+{
+    struct crowd *crowd = arg;
+    struct raddle_outcome outcome = {.kind = RADDLE_PENDING};
+
+    EXPECT_EQ(raddle_join(crowd->task, &outcome), 0);
+    EXPECT(outcome.kind == RADDLE_OK && outcome.rc == 5);
+    rdl_atomic_fetch_add_acq_rel(&crowd->joined, 1u);
+    return 0;
+}
+
+/* G3 */
+Conform(tasks, any_number_may_join_one_before_and_after_its_end)
+{
+    enum { JOINERS = 100 };
+    struct child c = {.sleep_ns = SHORT, .rc = 5};
+    struct crowd crowd = {.task = NULL};
+    struct raddle_group g;
+
+    OPEN(&g, .mode = RADDLE_FAIL_FAST);
+    SPAWN(&g, &crowd.task, child, &c);
+    for (int i = 0; i < JOINERS; i++)
+        SPAWN(&g, NULL, joins_one, &crowd);
+    EXPECT_EQ(raddle_join(crowd.task, NULL), 0);
+    for (int i = 0; i < JOINERS; i++)
+        SPAWN(&g, NULL, joins_one, &crowd);
+    EXPECT_EQ(raddle_group_close(&g, 0), 0);
+    EXPECT_EQ(crowd.joined, 2 * JOINERS);
+    raddle_task_unref(crowd.task);
+    return 0;
+}
+
 static int joins_main(void *arg)
 {
     return raddle_join(arg, NULL) == -EDEADLK ? 0 : -EIO;
