@@ -222,18 +222,14 @@ static void keep_unread(struct rdl_task *child, int rc)
     }
 }
 
-void rdl_group_child_ended(struct rdl_task *child, const struct raddle_outcome *outcome)
+/* What is no plain success. A function of its own: most ends don't come by. */
+static __attribute__((noinline)) void ended_otherwise(struct rdl_task *child,
+                                                      const struct raddle_outcome *outcome)
 {
     struct rdl_group *g = child->group;
     const char *reason;
     bool extra = false;
 
-    if (child->starting) { /* it never was one of the group's */
-        rdl_starting_ended(child->starting, outcome);
-        return;
-    }
-    if (outcome->kind == RADDLE_OK && g->mode != RADDLE_FIRST_OK)
-        return;
     if (outcome->kind == RADDLE_FAILED && g->reports)
         report_failure(child, outcome->rc);
     reason = note(g, child, outcome, &extra);
@@ -242,6 +238,14 @@ void rdl_group_child_ended(struct rdl_task *child, const struct raddle_outcome *
     /* The child is still linked, so the group is still there. */
     if (reason)
         rdl_scope_cancel_tree(&g->scope, reason);
+}
+
+void rdl_group_child_ended(struct rdl_task *child, const struct raddle_outcome *outcome)
+{
+    if (child->starting) /* it never was one of the group's */
+        rdl_starting_ended(child->starting, outcome);
+    else if (outcome->kind != RADDLE_OK || child->group->mode == RADDLE_FIRST_OK)
+        ended_otherwise(child, outcome);
 }
 
 /* Places. */
