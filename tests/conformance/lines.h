@@ -51,7 +51,7 @@ static inline void lines_have(unsigned i, const char *part)
     if (strstr(lines.text[i], part))
         return;
     fprintf(stderr, "not in \"%s\": \"%s\"\n", lines.text[i], part);
-    EXPECT(!"a report has what it should");
+    test_expect(false, "a report has what it should", __FILE__, __LINE__);
 }
 
 /* raddle_run() as test_run(), in debug mode. The machine may be busy: nothing is called slow. */
