@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <raddle/debug.h>
+#include <raddle/run.h>
 #include <raddle/time.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -136,6 +137,63 @@ int raddle_print_tasks(int fd)
     print(&d, "%d tasks\n", d.count);
     flush(&d);
     return d.rc < 0 ? d.rc : d.count;
+}
+
+/* What a run leaves. */
+
+static void print_callback(const struct raddle_spawn_site *site, raddle_time when, void *arg)
+{
+    struct dump *d = arg;
+
+    print(d, "  callback %s", site ? site->function : "?");
+    if (site && site->line)
+        print(d, " (%s:%d)", site->file, site->line);
+    if (when == RADDLE_NEVER)
+        print(d, ": at a point in time that never comes\n");
+    else
+        print(d, ": in %.3f s\n", (double)(when - d->now_ns) / 1e9);
+    d->count++;
+}
+
+/* The calling task goes from loop to loop of its team: only on its own thread can be seen what is timed. */
+static int print_callbacks(struct dump *d)
+{
+    struct raddle_loop *here = raddle_running_loop();
+    struct rdl_team *team = here->base.team;
+    int rc = 0;
+
+    if (!team) {
+        rdl_callbacks_visit(here, print_callback, d);
+        return 0;
+    }
+    for (unsigned i = 0; i < team->count && rc == 0; i++) {
+        rc = raddle_move_to(rdl_raddle_loop(team->loops[i]));
+        if (rc == 0)
+            rdl_callbacks_visit(rdl_raddle_loop(team->loops[i]), print_callback, d);
+    }
+    return rc < 0 ? rc : raddle_move_to(here);
+}
+
+int raddle_print_left(int fd, unsigned what)
+{
+    struct raddle_loop *here = raddle_running_loop();
+    struct dump d = {.fd = fd, .now_ns = rdl_sys_now()};
+    int rc = 0;
+
+    if (!rdl_task_self())
+        return -EPERM;
+    if (what & ~(unsigned)(RADDLE_LEFT_TASKS | RADDLE_LEFT_CALLBACKS))
+        return -EINVAL;
+    for (unsigned i = 0; what & RADDLE_LEFT_TASKS && i < raddle_loop_count(); i++) {
+        struct rdl_team *team = here->base.team;
+        rdl_tree_visit(team ? &rdl_raddle_loop(team->loops[i])->root : &here->root, print_task, &d);
+    }
+    if (what & RADDLE_LEFT_CALLBACKS)
+        rc = print_callbacks(&d);
+    flush(&d);
+    if (rc < 0 || d.rc < 0)
+        return rc < 0 ? rc : d.rc;
+    return d.count;
 }
 
 /* In a signal handler, about the task that overflowed: only what is certain to be safe. */

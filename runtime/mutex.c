@@ -44,13 +44,13 @@ static void hand_on(struct rdl_mutex *m)
     rdl_queue_release(&m->queue);
 }
 
-static void abandon(struct rdl_held *held, const char *name)
+static void abandon(struct rdl_held *held, const char *who)
 {
     struct rdl_mutex *m =
         (struct rdl_mutex *)(void *)((char *)held - offsetof(struct rdl_mutex, held));
 
-    if (name)
-        rdl_report("task \"%s\" ended while it held a mutex", name);
+    if (who)
+        rdl_report("task %s ended while it held a mutex", who);
     else
         rdl_report("a thread ended while it held a mutex");
     rdl_lock_acquire(&m->queue.lock);

@@ -62,13 +62,13 @@ static void serve(struct rdl_rwlock *l)
     rdl_queue_release(&l->queue);
 }
 
-static void abandon(struct rdl_held *held, const char *name)
+static void abandon(struct rdl_held *held, const char *who)
 {
     struct rdl_rwlock *l =
         (struct rdl_rwlock *)(void *)((char *)held - offsetof(struct rdl_rwlock, held));
 
-    if (name)
-        rdl_report("task \"%s\" ended while it held a read-write lock to write", name);
+    if (who)
+        rdl_report("task %s ended while it held a read-write lock to write", who);
     else
         rdl_report("a thread ended while it held a read-write lock to write");
     rdl_lock_acquire(&l->queue.lock);

@@ -243,7 +243,7 @@ static void unlink_from(struct rdl_held **at, struct rdl_held *held)
 }
 
 void rdl_held_link(struct rdl_fiber *fiber, struct rdl_held *held,
-                   void (*abandon)(struct rdl_held *, const char *name))
+                   void (*abandon)(struct rdl_held *, const char *who))
 {
     held->abandon = abandon;
     if (fiber) {

@@ -88,13 +88,13 @@ uintptr_t rdl_owner_id(const struct rdl_fiber *fiber);
 /* What a task or a thread owns, so that it can be given up when its owner ends. A list of the owner's own. */
 struct rdl_held {
     struct rdl_held *next;
-    /* The owner has ended; name is for the report. */
-    void (*abandon)(struct rdl_held *held, const char *name);
+    /* The owner has ended; who, for the report, is the task's name and place; NULL: a thread. */
+    void (*abandon)(struct rdl_held *held, const char *who);
 };
 
 /* The owner, which runs: has come to own it, or is about to give it away. */
 void rdl_held_link(struct rdl_fiber *fiber, struct rdl_held *held,
-                   void (*abandon)(struct rdl_held *, const char *name));
+                   void (*abandon)(struct rdl_held *, const char *who));
 void rdl_held_unlink(struct rdl_fiber *fiber, struct rdl_held *held);
 
 #endif
