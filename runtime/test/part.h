@@ -60,7 +60,7 @@ void rdl_test_open_free(struct rdl_test_open *list);
 /* Fails the test for each that is open and not in before. */
 void rdl_test_open_compare(const struct rdl_test_open *before);
 
-/* What print(fd) writes, as a string to be freed; NULL: no memory. */
+/* What print(fd) writes, as a string to be freed; what is beyond a limit can't be written. NULL: no memory. */
 char *rdl_test_capture(int (*print)(int fd, void *arg), void *arg, int *result);
 
 #endif

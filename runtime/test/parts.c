@@ -211,6 +211,8 @@ static void check_left(unsigned what, const char *kind)
     }
     if (count > 0)
         rdl_test_fail("%d %s left\n%s", count, kind, text ? text : "");
+    else if (text && *text) /* there was no room for all of it */
+        rdl_test_fail("many %s left\n%s", kind, text);
     free(text);
 }
 

@@ -9,6 +9,7 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <raddle/debug.h>
 #include <stdio.h>
@@ -23,6 +24,11 @@
 /* For a part that was cancelled; in virtual time all that can happen then happens at once. */
 #define GRACE_NS       RADDLE_S(5)
 #define STILL_GRACE_NS RADDLE_S(2)
+
+enum {
+    ROOM = 256 * 1024, /* for a tree of tasks */
+    LOOK_S = 5,        /* seconds for looking at it */
+};
 
 /* Under lock, all of it. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -52,14 +58,18 @@ static int64_t real_in(int64_t length_ns)
 
 char *rdl_test_capture(int (*print)(int fd, void *arg), void *arg, int *result)
 {
-    int fd = memfd_create("raddle-test", MFD_CLOEXEC);
+    int fd = memfd_create("raddle-test", MFD_CLOEXEC | MFD_ALLOW_SEALING);
     char *text = NULL;
     off_t length;
 
-    *result = fd < 0 ? -errno : print(fd, arg);
+    *result = fd < 0 ? -errno : 0;
     if (fd < 0)
         return NULL;
-    length = lseek(fd, 0, SEEK_END);
+    /* Beyond its room a write fails: the tree of a test that spawns without end has no end either. */
+    if (ftruncate(fd, ROOM) == 0)
+        (void)fcntl(fd, F_ADD_SEALS, F_SEAL_GROW);
+    *result = print(fd, arg);
+    length = lseek(fd, 0, SEEK_CUR);
     if (length >= 0 && (text = calloc(1, (size_t)length + 1)) &&
         pread(fd, text, (size_t)length, 0) != length)
         text[0] = 0;
@@ -75,26 +85,83 @@ static int print_tasks(int fd, void *arg)
     return raddle_print_tasks(fd);
 }
 
+/* Where the tasks grow faster than they can be looked at, looking doesn't end: a thread does it, and is left to it. */
+struct look {
+    pthread_mutex_t lock;
+    pthread_cond_t done;
+    char *tree;
+    bool ended;
+};
+
+static void *look(void *arg)
+{
+    struct look *l = arg;
+    int count;
+    char *tree = rdl_test_capture(print_tasks, NULL, &count);
+
+    pthread_mutex_lock(&l->lock);
+    l->tree = tree;
+    l->ended = true;
+    pthread_cond_signal(&l->done);
+    pthread_mutex_unlock(&l->lock);
+    return NULL;
+}
+
+/* The tree of tasks, to be freed; NULL: there is too much of it. */
+static char *look_at_tasks(void)
+{
+    struct look *l = calloc(1, sizeof(*l));
+    struct timespec until;
+    pthread_t looker;
+    char *tree = NULL;
+    bool ended;
+
+    if (!l)
+        return NULL;
+    pthread_mutex_init(&l->lock, NULL);
+    pthread_cond_init(&l->done, NULL);
+    if (pthread_create(&looker, NULL, look, l) != 0) {
+        free(l);
+        return NULL;
+    }
+    clock_gettime(CLOCK_REALTIME, &until);
+    until.tv_sec += LOOK_S;
+    pthread_mutex_lock(&l->lock);
+    while (!l->ended && pthread_cond_timedwait(&l->done, &l->lock, &until) == 0)
+        ;
+    ended = l->ended;
+    tree = l->tree;
+    pthread_mutex_unlock(&l->lock);
+    if (!ended) { /* l is its own */
+        (void)pthread_detach(looker);
+        return NULL;
+    }
+    (void)pthread_join(looker, NULL);
+    free(l);
+    return tree;
+}
+
 /* still: not because of its limit. The lock held, and again when it returns: it isn't held meanwhile, as printing waits for other locks. */
 static void expire(bool still)
 {
     raddle_task *task = victim ? raddle_task_ref(victim) : NULL;
+    static const char too_many[] = "There are too many tasks to be shown.";
     const char *what = part;
     double seconds = (double)limit_ns / 1e9;
     bool again = expired;
     char *tree;
-    int count;
 
     expired = true;
     deadline_ns = again ? RADDLE_NEVER : real_in(still ? STILL_GRACE_NS : GRACE_NS);
     pthread_mutex_unlock(&lock);
-    tree = rdl_test_capture(print_tasks, NULL, &count);
+    tree = look_at_tasks();
     if (again)
-        rdl_test_fail("%s was cancelled and doesn't end\n%s", what, tree ? tree : "");
+        rdl_test_fail("%s was cancelled and doesn't end\n%s", what, tree ? tree : too_many);
     else if (still)
-        rdl_test_fail("%s waits, and nothing can happen any more\n%s", what, tree ? tree : "");
+        rdl_test_fail("%s waits, and nothing can happen any more\n%s", what,
+                      tree ? tree : too_many);
     else
-        rdl_test_fail("%s isn't over after its %.3f s\n%s", what, seconds, tree ? tree : "");
+        rdl_test_fail("%s isn't over after its %.3f s\n%s", what, seconds, tree ? tree : too_many);
     free(tree);
     if (again)
         rdl_test_die("It is left there, and with it the teardown.");

@@ -289,6 +289,25 @@ RADDLE_TEST(fails, never_suspends, .timeout_ns = RADDLE_MS(500))
         (void)i;
 }
 
+/* More and more tasks, faster than one can look at them. */
+static int spawn_more(void *arg)
+{
+    struct raddle_group group;
+    int rc = raddle_group_open(&group, NULL);
+
+    while (rc == 0) {
+        rc = raddle_spawn(&group, NULL, spawn_more, arg, NULL);
+        if (rc == 0)
+            rc = raddle_yield();
+    }
+    return raddle_group_close(&group, rc);
+}
+
+RADDLE_TEST(fails, spawns_without_end, .timeout_ns = RADDLE_MS(200))
+{
+    (void)!spawn_more(NULL);
+}
+
 RADDLE_TEST(fails, waits_in_vain, .virtual_time = true)
 {
     (void)!sleep_forever(NULL);

@@ -108,6 +108,8 @@ never "said: teardown"
 run never_suspends
 in_order "body isn't over after its 0.500 s" "body \($(of_test never_suspends)\) .*runnable or running" \
     "body was cancelled and doesn't end"
+run spawns_without_end
+says "body isn't over after its 0.200 s"
 run waits_in_vain
 in_order "body waits, and nothing can happen any more" "said: it was cancelled"
 says "RADDLE_POLICY=sim:seed=1 has the same again" "said: teardown"
