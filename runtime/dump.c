@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "io/op.h"
+#include "io/sim.h"
 #include "runtime/dump.h"
 #include "runtime/loop.h"
 #include "runtime/task.h"
@@ -26,6 +27,7 @@ struct dump {
     int rc;
     int count;
     int64_t now_ns;
+    bool clocked; /* now_ns is of the clock by which the loop's tasks wait */
     size_t used;
     char text[4096];
 };
@@ -94,9 +96,10 @@ static void print_wait(struct dump *d, struct rdl_fiber *fiber)
         print(d, "waits for %s", what);
     if (strcmp(what, "a point in time") == 0 && object == (uint64_t)RADDLE_NEVER)
         print(d, " that never comes");
-    else if (strcmp(what, "a point in time") == 0)
+    else if (strcmp(what, "a point in time") == 0 && d->clocked)
         print(d, " in %.3f s", (double)((int64_t)object - d->now_ns) / 1e9);
-    print(d, ", since %.3f s", (double)(d->now_ns - since) / 1e9);
+    if (d->clocked)
+        print(d, ", since %.3f s", (double)(d->now_ns - since) / 1e9);
 }
 
 static void print_task(struct rdl_task *task, unsigned depth, void *arg)
@@ -121,6 +124,8 @@ static void print_loop(struct raddle_loop *loop, void *arg)
     struct dump *d = arg;
     struct rdl_loop_counters *c = &loop->base.counters;
 
+    /* A simulated loop has a clock that is seen from inside only. */
+    d->clocked = !rdl_sim_is(loop->base.driver) || rdl_loop_current();
     print(d, "loop %u (%s): %llu switches, %llu steals, %llu parks\n", loop->base.index,
           raddle_loop_driver(loop), (unsigned long long)rdl_atomic_load_relaxed(&c->switches),
           (unsigned long long)rdl_atomic_load_relaxed(&c->steals),
@@ -177,7 +182,7 @@ static int print_callbacks(struct dump *d)
 int raddle_print_left(int fd, unsigned what)
 {
     struct raddle_loop *here = raddle_running_loop();
-    struct dump d = {.fd = fd, .now_ns = rdl_sys_now()};
+    struct dump d = {.fd = fd, .now_ns = rdl_sys_now(), .clocked = true};
     int rc = 0;
 
     if (!rdl_task_self())

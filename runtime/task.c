@@ -101,7 +101,7 @@ static void tell_joiners(struct rdl_task *self, const struct raddle_outcome *out
 }
 
 /* What lies on this stack goes with it, unless the stack is kept. */
-static void abandon_held(struct rdl_task *self, bool stack_stays)
+static __attribute__((noinline)) void abandon_held(struct rdl_task *self, bool stack_stays)
 {
     const struct rdl_stack *stack = self->fiber.stack;
     const struct raddle_spawn_site *site = self->site;
@@ -131,8 +131,8 @@ static void end_own(struct rdl_task *self)
         rdl_vars_fini(&self->vars);
 }
 
-/* It came to rc, has left its scopes, and is not to be seen any more when this is done. */
-static void end_task(struct rdl_task *self, int rc)
+/* It came to rc, has left its scopes, and is not to be seen any more when this is done. Inline, as each task ends. */
+static inline __attribute__((always_inline)) void end_task(struct rdl_task *self, int rc)
 {
     struct rdl_fiber *fiber = &self->fiber;
     struct raddle_outcome outcome = {.rc = rc};
@@ -195,6 +195,7 @@ int raddle_abandon(int rc)
     if (self->held)
         abandon_held(self, true);
     end_task(self, rc);
+    rdl_loop_leave_strand(rdl_loop_current(), &self->fiber);
     for (;;) {
         (void)rdl_fiber_arm(&self->fiber, RDL_PARK_SHIELDED);
         (void)rdl_fiber_park(&self->fiber, RDL_PARK_SHIELDED, "nothing: it was abandoned", 0);
