@@ -25,6 +25,7 @@ run() {
     output=$("$program" --filter "fails/$test" --color=never 2>&1) || status=$?
     [ "$status" -eq 1 ] || complain "exit status $status"
     grep -q "Tested: 1 | Passing: 0 | Failing: 1 | Crashing: 0" <<<"$output" || complain "should fail, and not crash"
+    ! grep -qE "Sanitizer: |runtime error: " <<<"$output" || complain "a sanitizer has something to say"
     ! grep -q "said: not reached" <<<"$output" || complain "went on behind a failed assertion"
 }
 
