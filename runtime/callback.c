@@ -46,6 +46,7 @@ struct raddle_handle {
     struct rdl_map *vars; /* those of who asked; NULL once it is called. The loop's thread's */
     raddle_time when;     /* 0: soon */
     uint32_t hops;        /* see call.h */
+    const struct raddle_spawn_site *site; /* where it was asked for, or NULL */
     rdl_atomic(uint32_t) references;
     struct rdl_lock lock;
     uint8_t state; /* enum state. Under lock */
@@ -218,14 +219,15 @@ int raddle_call_soon_handle(raddle_loop *loop, raddle_callback_fn *fn, void *arg
     return 0;
 }
 
-int raddle_call_at(raddle_loop *loop, raddle_time when, raddle_callback_fn *fn, void *arg,
-                   raddle_handle **out)
+int raddle_call_at_site(raddle_loop *loop, raddle_time when, raddle_callback_fn *fn, void *arg,
+                        raddle_handle **out, const struct raddle_spawn_site *site)
 {
     raddle_handle *handle;
     int rc = make(loop, when, fn, arg, &handle);
 
     if (rc < 0)
         return rc;
+    handle->site = site;
     if (rdl_loop_current() == &loop->base && !rdl_atomic_load_relaxed(&loop->arriving)) {
         arm(handle, loop);
     } else {
@@ -240,12 +242,6 @@ int raddle_call_at(raddle_loop *loop, raddle_time when, raddle_callback_fn *fn, 
     }
     give(handle, out);
     return 0;
-}
-
-int raddle_call_later(raddle_loop *loop, int64_t length_ns, raddle_callback_fn *fn, void *arg,
-                      raddle_handle **out)
-{
-    return raddle_call_at(loop, raddle_in(length_ns), fn, arg, out);
 }
 
 /* Calling off. */
@@ -299,6 +295,22 @@ void rdl_callbacks_drop(struct raddle_loop *loop)
         (void)take(handle, CANCELLED);
         disarm(handle, &loop->base);
         raddle_handle_unref(handle);
+    }
+}
+
+void rdl_callbacks_visit(struct raddle_loop *loop,
+                         void (*visit)(const struct raddle_spawn_site *site, raddle_time when,
+                                       void *arg),
+                         void *arg)
+{
+    for (raddle_handle *handle = loop->timed; handle; handle = handle->next) {
+        bool pending;
+
+        rdl_lock_acquire(&handle->lock);
+        pending = handle->state == PENDING;
+        rdl_lock_release(&handle->lock);
+        if (pending)
+            visit(handle->site, handle->when, arg);
     }
 }
 

@@ -7,6 +7,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <raddle/debug.h>
+#include <raddle/run.h>
 #include <raddle/time.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -14,6 +15,7 @@
 #include <unistd.h>
 
 #include "io/op.h"
+#include "io/sim.h"
 #include "runtime/dump.h"
 #include "runtime/loop.h"
 #include "runtime/task.h"
@@ -25,6 +27,7 @@ struct dump {
     int rc;
     int count;
     int64_t now_ns;
+    bool clocked; /* now_ns is of the clock by which the loop's tasks wait */
     size_t used;
     char text[4096];
 };
@@ -92,9 +95,10 @@ static void print_wait(struct dump *d, struct rdl_fiber *fiber)
         print(d, "waits for %s", what);
     if (strcmp(what, "a point in time") == 0 && object == (uint64_t)RADDLE_NEVER)
         print(d, " that never comes");
-    else if (strcmp(what, "a point in time") == 0)
+    else if (strcmp(what, "a point in time") == 0 && d->clocked)
         print(d, " in %.3f s", (double)((int64_t)object - d->now_ns) / 1e9);
-    print(d, ", since %.3f s", (double)(d->now_ns - since) / 1e9);
+    if (d->clocked)
+        print(d, ", since %.3f s", (double)(d->now_ns - since) / 1e9);
 }
 
 static void print_task(struct rdl_task *task, unsigned depth, void *arg)
@@ -119,6 +123,8 @@ static void print_loop(struct raddle_loop *loop, void *arg)
     struct dump *d = arg;
     struct rdl_loop_counters *c = &loop->base.counters;
 
+    /* A simulated loop has a clock that is seen from inside only. */
+    d->clocked = !rdl_sim_is(loop->base.driver) || rdl_loop_current();
     print(d, "loop %u (%s): %llu switches, %llu steals, %llu parks\n", loop->base.index,
           raddle_loop_driver(loop), (unsigned long long)rdl_atomic_load_relaxed(&c->switches),
           (unsigned long long)rdl_atomic_load_relaxed(&c->steals),
@@ -135,6 +141,63 @@ int raddle_print_tasks(int fd)
     print(&d, "%d tasks\n", d.count);
     flush(&d);
     return d.rc < 0 ? d.rc : d.count;
+}
+
+/* What a run leaves. */
+
+static void print_callback(const struct raddle_spawn_site *site, raddle_time when, void *arg)
+{
+    struct dump *d = arg;
+
+    print(d, "  callback %s", site ? site->function : "?");
+    if (site && site->line)
+        print(d, " (%s:%d)", site->file, site->line);
+    if (when == RADDLE_NEVER)
+        print(d, ": at a point in time that never comes\n");
+    else
+        print(d, ": in %.3f s\n", (double)(when - d->now_ns) / 1e9);
+    d->count++;
+}
+
+/* The calling task goes from loop to loop of its team: only on its own thread can be seen what is timed. */
+static int print_callbacks(struct dump *d)
+{
+    struct raddle_loop *here = raddle_running_loop();
+    struct rdl_team *team = here->base.team;
+    int rc = 0;
+
+    if (!team) {
+        rdl_callbacks_visit(here, print_callback, d);
+        return 0;
+    }
+    for (unsigned i = 0; i < team->count && rc == 0; i++) {
+        rc = raddle_move_to(rdl_raddle_loop(team->loops[i]));
+        if (rc == 0)
+            rdl_callbacks_visit(rdl_raddle_loop(team->loops[i]), print_callback, d);
+    }
+    return rc < 0 ? rc : raddle_move_to(here);
+}
+
+int raddle_print_left(int fd, unsigned what)
+{
+    struct raddle_loop *here = raddle_running_loop();
+    struct dump d = {.fd = fd, .now_ns = rdl_sys_now(), .clocked = true};
+    int rc = 0;
+
+    if (!rdl_task_self())
+        return -EPERM;
+    if (what & ~(unsigned)(RADDLE_LEFT_TASKS | RADDLE_LEFT_CALLBACKS))
+        return -EINVAL;
+    for (unsigned i = 0; what & RADDLE_LEFT_TASKS && i < raddle_loop_count(); i++) {
+        struct rdl_team *team = here->base.team;
+        rdl_tree_visit(team ? &rdl_raddle_loop(team->loops[i])->root : &here->root, print_task, &d);
+    }
+    if (what & RADDLE_LEFT_CALLBACKS)
+        rc = print_callbacks(&d);
+    flush(&d);
+    if (rc < 0 || d.rc < 0)
+        return rc < 0 ? rc : d.rc;
+    return d.count;
 }
 
 /* In a signal handler, about the task that overflowed: only what is certain to be safe. */

@@ -420,11 +420,13 @@ int raddle_call_soon(raddle_loop *loop, raddle_callback_fn *fn, void *arg)
     return RADDLE_ESHUTDOWN;
 }
 
-int raddle_loop_spawn(raddle_loop *loop, raddle_task_fn *fn, void *arg,
-                      const struct raddle_spawn_options *options)
+int raddle_loop_spawn_at(raddle_loop *loop, raddle_task_fn *fn, void *arg,
+                         const struct raddle_spawn_options *options,
+                         const struct raddle_spawn_site *site)
 {
     struct raddle_spawn_options pinned = options ? *options : (struct raddle_spawn_options){0};
-    struct rdl_spawn spawn = {.group = NULL, .fn = fn, .arg = arg, .options = &pinned};
+    struct rdl_spawn spawn = {
+        .group = NULL, .fn = fn, .arg = arg, .options = &pinned, .site = site};
 
     if (!loop || (pinned.loop && pinned.loop != loop))
         return -EINVAL;

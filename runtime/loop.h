@@ -135,6 +135,12 @@ bool rdl_raddle_loop_queue(struct raddle_loop *loop, struct rdl_runnable *run);
 /* callback.c: gives up the callbacks whose time has not come. The loop is not running any more. */
 void rdl_callbacks_drop(struct raddle_loop *loop);
 
+/* The loop's thread: calls visit for each callback that has a time and is still to be called. site may be NULL. */
+void rdl_callbacks_visit(struct raddle_loop *loop,
+                         void (*visit)(const struct raddle_spawn_site *site, raddle_time when,
+                                       void *arg),
+                         void *arg);
+
 /* reader.c: the loop's tasks have ended. */
 void rdl_readers_fini(struct raddle_loop *loop);
 

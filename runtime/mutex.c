@@ -47,16 +47,15 @@ static void hand_on(struct rdl_mutex *m)
     rdl_queue_release(&m->queue);
 }
 
-static void abandon(struct rdl_held *held, const char *name)
+static void abandon(struct rdl_held *held, const char *who)
 {
     struct rdl_mutex *m =
         (struct rdl_mutex *)(void *)((char *)held - offsetof(struct rdl_mutex, held));
 
     const char *site = rdl_describe_site(rdl_atomic_load_relaxed(&held->site));
 
-    if (name)
-        rdl_report("task \"%s\" ended while it held a mutex, which it had locked at %s", name,
-                   site);
+    if (who)
+        rdl_report("task %s ended while it held a mutex, which it had locked at %s", who, site);
     else
         rdl_report("a thread ended while it held a mutex, which it had locked at %s", site);
     rdl_lock_acquire(&m->queue.lock);

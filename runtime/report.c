@@ -121,6 +121,8 @@ const char *raddle_strerror(int result)
         return "the barrier is broken";
     case RADDLE_ESTRAY:
         return "returned \"cancelled\" without having been cancelled";
+    case RADDLE_ETEST:
+        return "an assertion of the test failed";
     case RADDLE_ECLOSED:
         return "closed by this side";
     default:

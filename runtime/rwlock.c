@@ -65,17 +65,16 @@ static void serve(struct rdl_rwlock *l)
     rdl_queue_release(&l->queue);
 }
 
-static void abandon(struct rdl_held *held, const char *name)
+static void abandon(struct rdl_held *held, const char *who)
 {
     struct rdl_rwlock *l =
         (struct rdl_rwlock *)(void *)((char *)held - offsetof(struct rdl_rwlock, held));
 
     const char *site = rdl_describe_site(rdl_atomic_load_relaxed(&held->site));
 
-    if (name)
-        rdl_report(
-            "task \"%s\" ended while it held a read-write lock to write, which it had locked at %s",
-            name, site);
+    if (who)
+        rdl_report("task %s ended while it held a read-write lock to write, which it had locked at %s",
+                   who, site);
     else
         rdl_report(
             "a thread ended while it held a read-write lock to write, which it had locked at %s",

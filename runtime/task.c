@@ -12,6 +12,7 @@
 #define _GNU_SOURCE
 #include <errno.h>
 #include <limits.h>
+#include <raddle/debug.h>
 #include <raddle/error.h>
 #include <raddle/task.h>
 #include <raddle/time.h>
@@ -129,17 +130,23 @@ void rdl_task_tell(struct rdl_task *self, const struct raddle_outcome *outcome)
     rdl_lock_release(&handle->lock);
 }
 
-/* What lay in a frame of this stack is gone, and with it the list. */
-static void abandon_held(struct rdl_task *self)
+/* What lies on this stack goes with it, unless the stack is kept. */
+static __attribute__((noinline)) void abandon_held(struct rdl_task *self, bool stack_stays)
 {
     const struct rdl_stack *stack = self->fiber.stack;
+    const struct raddle_spawn_site *site = self->site;
+    char who[128];
     struct rdl_held *held;
 
+    if (site && site->line)
+        snprintf(who, sizeof(who), "\"%s\" (%s:%d)", self->name, site->file, site->line);
+    else
+        snprintf(who, sizeof(who), "\"%s\"", self->name);
     while ((held = self->held)) {
-        rdl_check((char *)held < stack->low || (char *)held >= stack->top,
+        rdl_check(stack_stays || (char *)held < stack->low || (char *)held >= stack->top,
                   "a task returned while it held a lock that lay in its own frame");
         self->held = held->next;
-        held->abandon(held, self->name);
+        held->abandon(held, who);
     }
 }
 
@@ -154,20 +161,17 @@ static __attribute__((noinline)) void end_own(struct rdl_task *self)
     if (self->locals)
         rdl_locals_end(self);
     if (self->held)
-        abandon_held(self);
+        abandon_held(self, false);
     rdl_vars_fini(&self->vars);
 }
 
-static void task_main(struct rdl_fiber *fiber)
+/* It came to rc, has left its scopes, and is not to be seen any more when this is done. Inline, as each task ends. */
+static inline __attribute__((always_inline)) void end_task(struct rdl_task *self, int rc)
 {
-    struct rdl_task *self = (struct rdl_task *)(void *)fiber;
-    struct raddle_outcome outcome = {.rc = self->fn(self->arg)};
+    struct rdl_fiber *fiber = &self->fiber;
+    struct raddle_outcome outcome = {.rc = rc};
     struct raddle_task *handle;
 
-    rdl_check(rdl_loop_current(),
-              "a task returned in the child of a fork: end the child with _exit()");
-    if (__builtin_expect(fiber->scope != &self->root, 0))
-        rdl_scope_die_inside(self);
     if (owns(self))
         end_own(self);
     if (outcome.rc >= 0)
@@ -192,6 +196,54 @@ static void task_main(struct rdl_fiber *fiber)
         raddle_task_unref(handle);
     if (self->stops)
         self->stops->stop = true;
+}
+
+static void task_main(struct rdl_fiber *fiber)
+{
+    struct rdl_task *self = (struct rdl_task *)(void *)fiber;
+    int rc = self->fn(self->arg);
+
+    rdl_check(rdl_loop_current(),
+              "a task returned in the child of a fork: end the child with _exit()");
+    if (__builtin_expect(fiber->scope != &self->root, 0))
+        rdl_scope_die_inside(self);
+    end_task(self, rc);
+}
+
+/*
+ * Frames that nobody returns through may still be looked at: by children, which is why the groups are closed
+ * first, and by whoever else knows an address in them. So the stack is never given back; the task that isn't one
+ * any more sleeps on it for good.
+ */
+int raddle_abandon(int rc)
+{
+    struct rdl_task *self = rdl_task_self();
+    struct rdl_scope *scope;
+    int closed;
+
+    if (rc >= 0)
+        return -EINVAL;
+    if (!self || self->stops)
+        return -EPERM;
+    while ((scope = self->fiber.scope) != &self->root) {
+        struct raddle_group *group = (struct raddle_group *)(void *)scope;
+
+        if (scope->flags & RDL_SCOPE_GROUP) {
+            raddle_group_cancel(group, "the task that opened its group was abandoned");
+            closed = raddle_group_close(group, 0);
+            (void)closed; /* rc is what it came to */
+        } else {
+            rdl_scope_leave(&self->fiber, scope);
+        }
+    }
+    if (self->held)
+        abandon_held(self, true);
+    end_task(self, rc);
+    rdl_loop_leave_strand(rdl_loop_current(), &self->fiber);
+    for (;;) {
+        (void)rdl_fiber_arm(&self->fiber, RDL_PARK_SHIELDED);
+        (void)rdl_fiber_park(&self->fiber, RDL_PARK_SHIELDED, "nothing: it was abandoned", 0);
+    }
 }
 
 static int check_options(const struct raddle_spawn_options *options)

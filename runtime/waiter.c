@@ -260,7 +260,7 @@ static void unlink_from(struct rdl_held **at, struct rdl_held *held)
 }
 
 void rdl_held_link(struct rdl_fiber *fiber, struct rdl_held *held, const char *site,
-                   void (*abandon)(struct rdl_held *, const char *name))
+                   void (*abandon)(struct rdl_held *, const char *who))
 {
     held->abandon = abandon;
     rdl_atomic_store_relaxed(&held->site, site);

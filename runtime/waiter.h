@@ -96,13 +96,13 @@ struct rdl_held {
     struct rdl_held *next;
     /* Where the owner locked it, a static string; NULL: unknown. Written by the owner, read by anyone: for reports */
     rdl_atomic(const char *) site;
-    /* The owner has ended; name is for the report. */
-    void (*abandon)(struct rdl_held *held, const char *name);
+    /* The owner has ended; who, for the report, is the task's name and place; NULL: a thread. */
+    void (*abandon)(struct rdl_held *held, const char *who);
 };
 
 /* The owner, which runs: has come to own it, or is about to give it away. */
 void rdl_held_link(struct rdl_fiber *fiber, struct rdl_held *held, const char *site,
-                   void (*abandon)(struct rdl_held *, const char *name));
+                   void (*abandon)(struct rdl_held *, const char *who));
 void rdl_held_unlink(struct rdl_fiber *fiber, struct rdl_held *held);
 
 #endif

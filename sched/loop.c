@@ -316,6 +316,18 @@ static void pass_turn(struct rdl_loop *loop, struct rdl_strand *strand)
     (void)rdl_loop_post(next->home, &next->run);
 }
 
+/* What is left of self to run runs beside the next in turn, which is its caller's to have thought of. */
+void rdl_loop_leave_strand(struct rdl_loop *loop, struct rdl_fiber *self)
+{
+    struct rdl_strand *strand = self->strand;
+
+    if (!strand)
+        return;
+    self->strand = NULL;
+    pass_turn(loop, strand);
+    rdl_strand_unref(strand);
+}
+
 void rdl_loop_woken(struct rdl_loop *loop, struct rdl_fiber *fiber)
 {
     struct rdl_runnable *before = loop->lifo;

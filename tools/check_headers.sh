@@ -3,7 +3,7 @@
 #
 #     CC=cc CXX=c++ tools/check_headers.sh [INCLUDE_FOLDER]
 #
-# CXX empty: C only, and the exit status is 77.
+# CXX empty: C only, and the exit status is 77. raddle/test.h is left out where Criterion isn't found.
 set -u
 include=${1:-$(dirname -- "$0")/../include}
 CC=${CC-cc}
@@ -26,6 +26,9 @@ compile() {
 
 while IFS= read -r -d '' file; do
     header=${file#"$include"/}
+    if [ "$header" = raddle/test.h ] && ! pkg-config --exists 'criterion >= 2.4'; then
+        continue
+    fi
     headers=$((headers + 1))
     compile C11 "$header" "$CC" -x c -std=c11 -Wstrict-prototypes
     if [ -n "$CXX" ]; then

@@ -73,14 +73,23 @@ RADDLE_API RADDLE_NODISCARD int raddle_call_soon_handle(raddle_loop *loop, raddl
  * Cancel    No cancellation point.
  * Since     0.1
  */
-RADDLE_API RADDLE_NODISCARD int raddle_call_at(raddle_loop *loop, raddle_time when,
-                                               raddle_callback_fn *fn, void *arg,
-                                               raddle_handle **out);
+#define raddle_call_at(loop, when, fn, arg, out)                                                   \
+    raddle_call_at_site((loop), (when), (fn), (arg), (out), RADDLE_SPAWN_SITE(fn))
 
 /** raddle_call_at() at raddle_in(length_ns), which may be negative. */
-RADDLE_API RADDLE_NODISCARD int raddle_call_later(raddle_loop *loop, int64_t length_ns,
-                                                  raddle_callback_fn *fn, void *arg,
-                                                  raddle_handle **out);
+#define raddle_call_later(loop, length_ns, fn, arg, out)                                           \
+    raddle_call_at_site((loop), raddle_in(length_ns), (fn), (arg), (out), RADDLE_SPAWN_SITE(fn))
+
+/**
+ * What the raddle_call_at() macro calls, and as it; site, shown by raddle_print_left(), may be NULL, or outlives the
+ * callback.
+ *
+ * Since     0.1
+ */
+RADDLE_API RADDLE_NODISCARD int raddle_call_at_site(raddle_loop *loop, raddle_time when,
+                                                    raddle_callback_fn *fn, void *arg,
+                                                    raddle_handle **out,
+                                                    const struct raddle_spawn_site *site);
 
 /**
  * Takes another reference. Returns handle, which must not be NULL.

@@ -142,6 +142,45 @@ RADDLE_API void raddle_all_tasks_free(struct raddle_task_info *list, size_t coun
  */
 RADDLE_API RADDLE_NODISCARD ssize_t raddle_task_stack(raddle_task *task, void **pcs, size_t max);
 
+/** What raddle_print_left() looks for. */
+enum raddle_left {
+    RADDLE_LEFT_TASKS = 1, /**< Tasks of loops and of raddle_background(), and tasks of theirs. */
+    RADDLE_LEFT_CALLBACKS = 2, /**< Callbacks with a time that has not come. */
+};
+
+/**
+ * Writes to fd what the end of the caller's run would cancel and give up if it came now: tasks as
+ * raddle_print_tasks() does, callbacks with where they were asked for. Readers and writers are tasks of their
+ * loop. The main task, and what it waits for, is not among them.
+ *
+ * what      of enum raddle_left
+ * Returns   how many were printed, or
+ *           -EPERM      outside a task
+ *           -EINVAL     what has other bits
+ *           -ECANCELED  callbacks are asked for, and a scope around the caller is cancelled
+ *           another     the -errno of write(2)
+ * Context   Inside a task. For callbacks it goes to each loop of its team, and is pinned to its own afterwards.
+ * Cancel    Cancellation point, if callbacks are asked for.
+ * Since     0.1
+ */
+RADDLE_API int raddle_print_left(int fd, unsigned what);
+
+/**
+ * Ends the current task where it stands, as if its function had returned rc: for a failed assertion, from which
+ * nobody returns. Scopes are left, groups that are open in it are cancelled and waited for, locks that it holds go
+ * to the next, who is told -EOWNERDEAD. Nothing else is cleaned up, and its stack is not used again while the
+ * process lives: what points into its frames still points to what it did.
+ *
+ * rc        negative
+ * Returns   only if nothing was done:
+ *           -EPERM   outside a task, or in one that a run or a loop is run for
+ *           -EINVAL  rc isn't negative
+ * Context   Inside a task that another has spawned, in any depth of calls and generators.
+ * Cancel    No cancellation point.
+ * Since     0.1
+ */
+RADDLE_API int raddle_abandon(int rc);
+
 /** Counters of one loop. They only grow, but for tasks. */
 struct raddle_loop_stats {
     uint64_t switches;    /**< Tasks resumed. */

@@ -18,6 +18,7 @@ enum raddle_error {
      *  a failure, and called so in the task's outcome and in its group. */
     RADDLE_ESTRAY = -5005,
     RADDLE_ECLOSED = -5006, /**< This side closed the descriptor or the end of a channel. */
+    RADDLE_ETEST = -5050,   /**< An assertion of a test failed (raddle/test.h). */
 };
 
 /**

@@ -165,8 +165,18 @@ RADDLE_API RADDLE_NODISCARD int raddle_call_soon(raddle_loop *loop, raddle_callb
  * Cancel    No cancellation point.
  * Since     0.1
  */
-RADDLE_API RADDLE_NODISCARD int raddle_loop_spawn(raddle_loop *loop, raddle_task_fn *fn, void *arg,
-                                                  const struct raddle_spawn_options *options);
+#define raddle_loop_spawn(loop, fn, arg, options)                                                  \
+    raddle_loop_spawn_at((loop), (fn), (arg), (options), RADDLE_SPAWN_SITE(fn))
+
+/**
+ * What the raddle_loop_spawn() macro calls, and as it; site may be NULL, or outlives the task.
+ *
+ * Since     0.1
+ */
+RADDLE_API RADDLE_NODISCARD int raddle_loop_spawn_at(raddle_loop *loop, raddle_task_fn *fn,
+                                                     void *arg,
+                                                     const struct raddle_spawn_options *options,
+                                                     const struct raddle_spawn_site *site);
 
 /**
  * The name of the loop's driver: "uring" or "epoll", a static string.

@@ -16,6 +16,9 @@ cmake --install "$build" --prefix "$prefix" >"$work/install.log"
 library=$(find "$prefix" -name libraddle.so)
 libdir=${library%/*}
 export PKG_CONFIG_PATH=$libdir/pkgconfig
+# raddle::test, where raddle was built with Criterion.
+tests=no
+[ ! -e "$libdir/libraddle_test.a" ] || tests=yes
 
 # expect shared|static PROGRAM: runs it, and looks whether it has the library in it or beside it.
 expect() {
@@ -39,6 +42,12 @@ for kind in static shared; do
         -DBUILD_SHARED_LIBS=$shared -DCMAKE_EXPORT_COMPILE_COMMANDS=ON >"$folder.log"
     cmake --build "$folder" >>"$folder.log"
     expect $kind "$folder/consumer"
+    if [ "$tests" = yes ]; then
+        expect $kind "$folder/suite"
+    elif [ -e "$folder/suite" ]; then
+        echo "there is a suite, and no library for it was installed"
+        exit 1
+    fi
     if ! grep -q -- -fstack-clash-protection "$folder/compile_commands.json"; then
         echo "the package doesn't give its users -fstack-clash-protection"
         exit 1
@@ -52,10 +61,15 @@ done
     "$CC" $(pkg-config --cflags raddle) "$here/consumer.c" -o "$work/static" \
         $(pkg-config --static --libs raddle | sed 's/-lraddle/-l:libraddle.a/')
 }
+if [ $tests = yes ]; then
+    # shellcheck disable=SC2046
+    "$CC" $(pkg-config --cflags raddle-test) "$here/suite.c" -o "$work/suite" $(pkg-config --libs raddle-test)
+    expect shared "$work/suite"
+fi
 expect shared "$work/shared"
 expect static "$work/static"
 
 if [ -x "$prefix/bin/raddle" ]; then
     "$prefix/bin/raddle" --help >/dev/null
 fi
-echo "installed, found and used: find_package and pkg-config, static and shared"
+echo "installed, found and used: find_package and pkg-config, static and shared, with tests: $tests"

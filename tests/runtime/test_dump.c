@@ -500,6 +500,69 @@ static int counts_tasks(void *arg)
     return raddle_group_close(&g, 0);
 }
 
+/* What a run would leave. */
+
+static void nothing_at_a_time(void *arg)
+{
+    (void)arg;
+}
+
+static int print_left(struct printed *p, unsigned what)
+{
+    int fd = memfd_create("left", MFD_CLOEXEC);
+    ssize_t n;
+
+    p->count = raddle_print_left(fd, what);
+    n = pread(fd, p->text, sizeof(p->text) - 1, 0);
+    p->text[n > 0 ? n : 0] = 0;
+    close(fd);
+    return p->count;
+}
+
+static int leave_some(void *arg)
+{
+    struct printed *p = arg;
+    raddle_loop *here = raddle_running_loop();
+    raddle_handle *timed, *called_off;
+    struct raddle_group group;
+    int rc = raddle_group_open(&group, NULL);
+
+    EXPECT_EQ(print_left(p, RADDLE_LEFT_TASKS | RADDLE_LEFT_CALLBACKS), 0);
+    EXPECT_STR(p->text, "");
+    /* A child of the main task isn't left, it is waited for. */
+    if (rc == 0)
+        rc = raddle_spawn(&group, NULL, test_sleep_forever, NULL, NULL);
+    EXPECT_EQ(raddle_spawn(raddle_background(), NULL, test_sleep_forever, NULL, NULL), 0);
+    EXPECT_EQ(raddle_loop_spawn(here, test_sleep_forever, NULL, NULL), 0);
+    EXPECT_EQ(raddle_call_later(here, RADDLE_S(3600), nothing_at_a_time, NULL, &timed), 0);
+    EXPECT_EQ(raddle_call_later(here, RADDLE_S(3600), nothing_at_a_time, NULL, &called_off), 0);
+    EXPECT_EQ(raddle_handle_cancel(called_off), 0);
+
+    EXPECT_EQ(print_left(p, RADDLE_LEFT_TASKS), 2);
+    EXPECT_EQ(count_of(p->text, "test_sleep_forever ("), 2);
+    EXPECT_EQ(count_of(p->text, "test_dump.c:"), 2);
+    EXPECT_EQ(print_left(p, RADDLE_LEFT_CALLBACKS), 1);
+    EXPECT_EQ(count_of(p->text, "callback nothing_at_a_time ("), 1);
+    EXPECT_EQ(count_of(p->text, "test_dump.c:"), 1);
+    EXPECT(raddle_running_loop() == here);
+
+    EXPECT_EQ(raddle_print_left(-1, RADDLE_LEFT_TASKS), -EBADF);
+    EXPECT_EQ(raddle_print_left(1, 4), -EINVAL);
+    EXPECT_EQ(raddle_handle_cancel(timed), 0);
+    raddle_handle_unref(timed);
+    raddle_handle_unref(called_off);
+    raddle_group_cancel(&group, NULL);
+    return raddle_group_close(&group, rc);
+}
+
+RuntimeTest(dump, what_a_run_would_leave_is_printed_with_where_it_was_asked_for)
+{
+    static struct printed p;
+
+    cr_assert_eq(test_run(leave_some, &p), 0);
+    cr_assert_eq(raddle_print_left(1, RADDLE_LEFT_TASKS), -EPERM);
+}
+
 RuntimeTest(dump, the_counters_of_all_loops_add_up_to_the_number_of_tasks)
 {
     cr_assert_eq(test_run(counts_tasks, NULL), 0);

@@ -6,9 +6,19 @@ set(raddle_cmake_dir "${CMAKE_INSTALL_LIBDIR}/cmake/raddle")
 install(TARGETS raddle_static raddle_shared EXPORT raddle
   ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}"
   LIBRARY DESTINATION "${CMAKE_INSTALL_LIBDIR}")
+set(without)
+if(NOT RADDLE_CRITERION)
+  set(without PATTERN "raddle/test.h" EXCLUDE)
+endif()
 install(DIRECTORY "${PROJECT_SOURCE_DIR}/include/" DESTINATION "${CMAKE_INSTALL_INCLUDEDIR}"
-  FILES_MATCHING PATTERN "*.h")
+  FILES_MATCHING PATTERN "*.h" ${without})
 install(EXPORT raddle NAMESPACE raddle:: FILE raddle-targets.cmake DESTINATION "${raddle_cmake_dir}")
+
+if(RADDLE_CRITERION)
+  install(TARGETS raddle_test EXPORT raddle-test ARCHIVE DESTINATION "${CMAKE_INSTALL_LIBDIR}")
+  install(EXPORT raddle-test NAMESPACE raddle:: FILE raddle-test-targets.cmake
+    DESTINATION "${raddle_cmake_dir}")
+endif()
 
 configure_package_config_file("${CMAKE_CURRENT_LIST_DIR}/raddle-config.cmake.in"
   "${PROJECT_BINARY_DIR}/raddle-config.cmake" INSTALL_DESTINATION "${raddle_cmake_dir}")
@@ -36,3 +46,7 @@ if(RADDLE_HAVE_URING)
 endif()
 configure_file("${CMAKE_CURRENT_LIST_DIR}/raddle.pc.in" "${PROJECT_BINARY_DIR}/raddle.pc" @ONLY)
 install(FILES "${PROJECT_BINARY_DIR}/raddle.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
+if(RADDLE_CRITERION)
+  configure_file("${CMAKE_CURRENT_LIST_DIR}/raddle-test.pc.in" "${PROJECT_BINARY_DIR}/raddle-test.pc" @ONLY)
+  install(FILES "${PROJECT_BINARY_DIR}/raddle-test.pc" DESTINATION "${CMAKE_INSTALL_LIBDIR}/pkgconfig")
+endif()

@@ -5,6 +5,9 @@
 #                                      move at every suspension, and with io_uring denied.
 #   raddle_test_simulated(NAME...)     Those programs of raddle_io_test() once more, as simulated runs; with
 #                                      RADDLE_TEST_DEEP through 20 seeds.
+#   raddle_user_suite(NAME [SCRIPT] SOURCE...)
+#                                      Criterion, of raddle::test, as a user has it: run per driver and number of
+#                                      loops, simulated too. With SCRIPT that is run with the program instead.
 #   raddle_race(NAME [PER_DRIVER] SOURCE...)
 #                                      A plain program, in every build: exit 0, 1, or 77 for "not here".
 #                                      PER_DRIVER runs it as raddle_io_test() does.
@@ -131,6 +134,28 @@ function(raddle_io_test name)
   raddle_test_program(${name} ${ARGN} "${PROJECT_SOURCE_DIR}/tests/support/io_main.c")
   target_link_libraries(${name} PRIVATE PkgConfig::CRITERION)
   raddle_test_per_driver(${name} 120 io)
+endfunction()
+
+function(raddle_user_suite name)
+  if(NOT RADDLE_CRITERION)
+    return()
+  endif()
+  cmake_parse_arguments(PARSE_ARGV 1 arg "" "SCRIPT" "")
+  add_executable(${name} ${arg_UNPARSED_ARGUMENTS})
+  set_target_properties(${name} PROPERTIES C_STANDARD 11 C_STANDARD_REQUIRED ON C_EXTENSIONS ON)
+  target_link_libraries(${name} PRIVATE raddle::test)
+  raddle_harden(${name})
+  raddle_developer_flags(${name} TEST)
+  foreach(driver IN ITEMS uring epoll sim:seed=1)
+    foreach(loops IN ITEMS 1 4)
+      string(REGEX REPLACE ":.*" "" entry "${driver}")
+      set(entry ${name}.${entry}.${loops})
+      add_test(NAME ${entry} COMMAND ${arg_SCRIPT} $<TARGET_FILE:${name}>)
+      raddle_test_entry(${entry} 300 ${loops} io)
+      set_property(TEST ${entry} APPEND PROPERTY ENVIRONMENT
+        "RADDLE_POLICY=${driver};RADDLE_TEST_LOOPS=${loops}")
+    endforeach()
+  endforeach()
 endfunction()
 
 function(raddle_race name)
