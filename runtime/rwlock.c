@@ -73,8 +73,9 @@ static void abandon(struct rdl_held *held, const char *who)
     const char *site = rdl_describe_site(rdl_atomic_load_relaxed(&held->site));
 
     if (who)
-        rdl_report("task %s ended while it held a read-write lock to write, which it had locked at %s",
-                   who, site);
+        rdl_report(
+            "task %s ended while it held a read-write lock to write, which it had locked at %s",
+            who, site);
     else
         rdl_report(
             "a thread ended while it held a read-write lock to write, which it had locked at %s",

@@ -55,8 +55,12 @@ int fault_completions(struct io_uring *ring, int rc);
     (FAULT_SITE("calloc"), fault_allocated(rdl_sys_calloc(count, bytes)))
 #define rdl_sys_calloc_aligned(alignment, bytes)                                                   \
     (FAULT_SITE("calloc_aligned"), fault_allocated(rdl_sys_calloc_aligned(alignment, bytes)))
-/* Not used by the library: the compiler says so when that changes. */
-#define rdl_sys_realloc      rdl_sys_realloc_needs_a_line_in_sites_h
+#define rdl_sys_realloc(old, bytes)                                                                \
+    __extension__({                                                                                \
+        bool fresh_ = !(old);                                                                      \
+        void *new_ = (FAULT_SITE("realloc"), rdl_sys_realloc(old, bytes));                         \
+        fresh_ ? fault_allocated(new_) : new_;                                                     \
+    })
 #define rdl_sys_free(memory) rdl_sys_free(fault_freed(memory))
 #define rdl_sys_mmap(bytes, protection, flags, out)                                                \
     (FAULT_SITE("mmap"), fault_mapped(rdl_sys_mmap(bytes, protection, flags, out), bytes))

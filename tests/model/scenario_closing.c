@@ -34,6 +34,16 @@ _Noreturn void rdl_die(const char *what)
     model_fail("%s", what);
 }
 
+void rdl_replay_begin(const struct rdl_driver *driver)
+{
+    (void)driver;
+}
+
+void rdl_replay_end(const struct rdl_driver *driver)
+{
+    (void)driver;
+}
+
 void rdl_report(const char *what, ...)
 {
     (void)what;

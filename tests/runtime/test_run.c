@@ -34,7 +34,7 @@ RuntimeTest(run, bad_options_run_nothing)
     struct raddle_run_options bad[] = {
         {.loops = 1025},         {.flags = 32},        {.mobility = (enum raddle_mobility)4},
         {.slow_ns = -1},         {.reserved = {1}},    {.reserved = {0, 1}},
-        {.reserved = {0, 0, 1}}, {.driver = "kqueue"},
+        {.debug = "always"},     {.driver = "kqueue"},
     };
     int rc = 5;
 
