@@ -54,6 +54,7 @@ struct raddle_loop {
     uint64_t id;                        /* unlike that of any other loop of this process, ever */
     const struct raddle_policy *policy; /* by which it was made */
     enum raddle_mobility mobility;      /* of tasks that don't say: never the default */
+    const struct raddle_policy *spawns; /* who is asked before each; NULL: nobody. As policy */
     struct rdl_debug debug;             /* what is to be debugged in it; set before it runs */
     struct rdl_monitor *monitor;        /* of its own, while debugged; NULL: none, or the run's */
     char bound_to[RDL_WHO_BYTES];       /* its thread, in words, while debugged. Set with bound */

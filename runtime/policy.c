@@ -184,7 +184,7 @@ static int check(const struct raddle_policy *policy)
     unsigned length = 0;
 
     for (const struct raddle_policy *p = policy; p; p = p->base) {
-        for (unsigned i = 0; i < 4; i++)
+        for (unsigned i = 0; i < 3; i++)
             if (p->reserved[i])
                 return -EINVAL;
         if (++length > 64)
@@ -263,6 +263,14 @@ const struct raddle_policy *raddle_get_policy(void)
             (policy) = (policy)->base ? (policy)->base : &builtin;                                 \
     } while (0)
 
+/* The nearest that wants to see spawns; NULL: none does, and the built-in one never. */
+static const struct raddle_policy *asked_before_spawn(const struct raddle_policy *policy)
+{
+    while (policy && !policy->before_spawn)
+        policy = policy->base;
+    return policy;
+}
+
 int rdl_policy_new_loop(const struct raddle_policy *policy,
                         const struct raddle_loop_options *options, struct raddle_loop **out)
 {
@@ -283,6 +291,7 @@ int rdl_policy_new_loop(const struct raddle_policy *policy,
     if (rc < 0)
         return rc;
     (*out)->policy = policy;
+    (*out)->spawns = asked_before_spawn(policy);
     (*out)->debug = debug;
     rdl_debug_begin(&debug);
     return 0;

@@ -290,11 +290,30 @@ static bool can_be_eager(const struct rdl_strand *strand, const struct rdl_loop 
     return there == rdl_loop_current() && (!strand || (self && strand == self->strand));
 }
 
+/* Lets policy have its say: the options, with what it may change. */
+static __attribute__((noinline)) int ask_policy(const struct raddle_policy *policy,
+                                                const struct rdl_spawn *spawn,
+                                                struct raddle_spawn_options *options)
+{
+    struct raddle_spawn_options wanted = *options;
+    int rc = policy->before_spawn(policy, spawn->fn, spawn->arg, spawn->site, &wanted);
+
+    if (rc < 0)
+        return rc;
+    options->name = wanted.name;
+    options->stack_bytes = wanted.stack_bytes;
+    options->mobility = wanted.mobility;
+    options->context = wanted.context;
+    return check_options(options);
+}
+
 /* With its place in the group. */
 static int start_task(const struct rdl_spawn *spawn, raddle_task **out)
 {
     static const struct raddle_spawn_options defaults;
     const struct raddle_spawn_options *options = spawn->options ? spawn->options : &defaults;
+    const struct raddle_policy *asked;
+    struct raddle_spawn_options changed;
     struct rdl_loop *here = rdl_loop_current();
     struct rdl_loop *there = options->loop ? &options->loop->base : here;
     struct rdl_stack_cache *cache = here ? &here->stacks : NULL;
@@ -306,6 +325,14 @@ static int start_task(const struct rdl_spawn *spawn, raddle_task **out)
 
     if (!there)
         return -EPERM;
+    asked = rdl_raddle_loop(there)->spawns;
+    if (__builtin_expect(asked != NULL, 0) && !spawn->stops) {
+        changed = *options;
+        options = &changed;
+        rc = ask_policy(asked, spawn, &changed);
+        if (rc < 0)
+            return rc;
+    }
     if (options->eager_start && !can_be_eager(strand, there))
         return -EINVAL;
     rc = rdl_fiber_create(cache, sizeof(*task), offsetof(struct rdl_task, root),

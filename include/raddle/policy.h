@@ -68,8 +68,21 @@ struct raddle_policy {
      *  (raddle_get_policy()), not of one that a run was given. The loops are gone, the calling thread has none. Only what is
      *  allowed after fork() in a process with threads. */
     void (*after_fork_child)(const struct raddle_policy *policy);
+    /**
+     * fn(arg) is about to be spawned on loops of this policy, or into a team of them: asyncio's task factory. It may
+     * change name, stack_bytes, mobility and context in options, which are the spawner's or the defaults and are
+     * used when it returns; other members are not looked at again. Called by the spawner, be it a task, a callback
+     * or another thread, also for the library's own tasks (acceptors, readers), by functions of its own, but not for
+     * main tasks: it must be quick, and neither suspend nor spawn. NULL throughout: nobody is asked, which costs
+     * nothing.
+     *
+     * site      where it was spawned; NULL: not known
+     * Returns   0; negative: nothing is spawned, and the spawn returns this
+     */
+    int (*before_spawn)(const struct raddle_policy *policy, raddle_task_fn *fn, void *arg,
+                        const struct raddle_spawn_site *site, struct raddle_spawn_options *options);
 
-    uint64_t reserved[4]; /**< Zero. */
+    uint64_t reserved[3]; /**< Zero. */
 };
 
 /**
