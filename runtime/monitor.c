@@ -32,8 +32,9 @@
 #include "sched/sys.h"
 
 enum {
-    PATIENCE_MS = 100, /* for a thread to say what it is at */
-    SKIPPED = 2,       /* frames of the signal handler */
+    PATIENCE_MS =
+        2000, /* for a thread to say what it is at: on a busy machine it has to get a CPU first */
+    SKIPPED = 2, /* frames of the signal handler */
 };
 
 struct watched {
