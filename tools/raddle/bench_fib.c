@@ -1,7 +1,7 @@
 /*
  * raddle/bench_fib.c - fork and join without a cut-off: each number forks one of the two before it.
  *
- *     fib.N.L             of N, on L loops; per fork
+ *     fib.N.L             of N, on L loops; per fork. On one loop the forks are started eagerly, as in skynet
  *
  * Other runtimes are measured on 32, where there are 3,524,577 forks.
  */
@@ -15,6 +15,8 @@ struct number {
 };
 
 static int fib_of(unsigned n, uint64_t *out);
+
+static const struct raddle_spawn_options eagerly = {.eager_start = true};
 
 static int fib_task(void *arg)
 {
@@ -36,7 +38,8 @@ static int fib_of(unsigned n, uint64_t *out)
     }
     rc = raddle_group_open(&group, NULL);
     if (rc == 0)
-        rc = raddle_spawn(&group, NULL, fib_task, &before, NULL);
+        rc = raddle_spawn(&group, NULL, fib_task, &before,
+                          raddle_loop_count() == 1 ? &eagerly : NULL);
     if (rc == 0)
         rc = fib_of(n - 2, &fib);
     rc = raddle_group_close(&group, rc);
