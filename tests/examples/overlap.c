@@ -1,38 +1,29 @@
 #include <raddle.h>
 #include <stdio.h>
 
-struct message {
-    int64_t after;
+struct line {
+    int64_t delay;
     const char *text;
 };
 
 static int say(void *arg)
 {
-    struct message *m = arg;
-    int rc;
-
-    printf("%s begins\n", m->text);
-    rc = raddle_sleep(m->after);
-    if (rc == 0)
-        printf("%s\n", m->text);
-    return rc;
+    struct line *line = arg;
+    int rc = raddle_sleep(line->delay);
+    return rc < 0 ? rc : puts(line->text);
 }
 
-static int both(void *arg)
+static int both(__attribute__((unused)) void *arg)
 {
-    struct message world = {RADDLE_MS(200), "world"}, hello = {RADDLE_MS(100), "hello"};
-    struct raddle_group g;
-    int rc = raddle_group_open(&g, NULL);
-
-    (void)arg;
-    if (rc == 0)
-        rc = raddle_spawn(&g, NULL, say, &world, NULL);
-    if (rc == 0)
-        rc = raddle_spawn(&g, NULL, say, &hello, NULL);
-    return raddle_group_close(&g, rc);
+    struct line world = {RADDLE_MS(200), "world"}, hello = {RADDLE_MS(100), "hello"};
+    struct raddle_call calls[] = {{.fn = say, .arg = &world}, {.fn = say, .arg = &hello}};
+    puts("started");
+    int rc = raddle_gather(calls, 2, NULL);
+    puts("finished");
+    return rc;
 }
 
 int main(void)
 {
-    return raddle_run(both, NULL, &(struct raddle_run_options){.loops = 1}) ? 1 : 0;
+    return raddle_run(both, NULL, NULL) ? 1 : 0;
 }

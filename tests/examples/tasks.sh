@@ -4,7 +4,7 @@
 #     tests/examples/tasks.sh PROGRAM NAME
 set -u
 case $2 in
-overlap) wanted=$'world begins\nhello begins\nhello\nworld' ;;
+overlap) wanted=$'started\nhello\nworld\nfinished' ;;
 gather) wanted=$'gather: Numerical argument out of domain\n2: 1\n3: Numerical argument out of domain\n4: 2\n5: Numerical argument out of domain' ;;
 cancel) wanted=$'working\nstopped because of: the work is done\ncleaned up\nit was cancelled' ;;
 producer_consumer) wanted=$'all are handed out\n3 workers did 20 jobs, 210 ms of work' ;;
