@@ -393,7 +393,7 @@ RuntimeTest(deadlock, X12_who_closes_a_group_that_waits_for_it_ends_a_wait_of_th
     lines_have(0, "the wait of task \"child\" (");
 }
 
-static rdl_atomic(unsigned) closes;
+static rdl_atomic(unsigned) stage; /* 1: C is there; 2: it waits */
 
 static int joins_outside(void *arg)
 {
@@ -401,8 +401,9 @@ static int joins_outside(void *arg)
 
     (void)arg; /* its child joins C, which joins it */
     OPEN(&g, .mode = RADDLE_FAIL_FAST);
+    test_await(&stage, 1);
     SPAWN_AS(&g, &ring[1], joins, &ring[2], "B");
-    test_await(&closes, 1);
+    test_await(&stage, 2);
     return raddle_group_close(&g, 0);
 }
 
@@ -412,12 +413,13 @@ static int joins_over_a_group(void *arg)
     struct raddle_group g;
 
     (void)arg;
-    rdl_atomic_store_relaxed(&closes, 0u);
+    rdl_atomic_store_relaxed(&stage, 0u);
     OPEN(&g, .mode = RADDLE_COLLECT);
     SPAWN_AS(&g, &ring[0], joins_outside, NULL, "A");
     SPAWN_AS(&g, &ring[2], joins, &ring[0], "C");
+    rdl_atomic_store_release(&stage, 1u);
     test_let_park_for(ring[2], JOINS);
-    rdl_atomic_store_release(&closes, 1u);
+    rdl_atomic_store_release(&stage, 2u);
     for (unsigned i = 0; i < RING; i += 2)
         EXPECT_EQ(raddle_join(ring[i], &outcome), 0);
     for (unsigned i = 0; i < RING; i++)

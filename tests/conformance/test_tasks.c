@@ -298,10 +298,10 @@ static int works(void *arg)
             break;
         case 1:
             rc = raddle_lock(&t->mutex);
-            if (rc == 0)
-                rc = raddle_yield();
-            if (rc == 0)
-                rc = raddle_unlock(&t->mutex);
+            if (rc < 0)
+                break;
+            rc = raddle_yield();
+            EXPECT_EQ(raddle_unlock(&t->mutex), 0);
             break;
         default:
             rc = raddle_yield();
