@@ -1,5 +1,6 @@
 /*
- * tests/conformance/test_all_tasks.c - the list of all tasks, and their stacks: rows G4 and G7, TC21. TC19 is tests/race/race_tasks.c.
+ * tests/conformance/test_all_tasks.c - the list of all tasks, and their stacks: rows G4 and G7, TC20 and TC21. TC19 is
+ * tests/race/race_tasks.c.
  */
 #define _GNU_SOURCE
 #include "tests/conformance/child.h"
@@ -152,7 +153,7 @@ static int lone(void *arg)
     return raddle_group_close(&g, 0);
 }
 
-/* G4 TC20 */
+/* G2 G4 TC20 */
 RuntimeTest(all_tasks, an_eager_one_is_among_them_and_one_that_has_ended_is_not)
 {
     cr_assert_eq(test_run_on(1, lone, NULL), 0);

@@ -36,7 +36,8 @@ static int joins_itself(void *arg)
     return 0;
 }
 
-RuntimeTest(deadlock, TC18_who_joins_itself_is_refused_and_in_debug_mode_reported)
+/* TC18 */
+RuntimeTest(deadlock, who_joins_itself_is_refused_and_in_debug_mode_reported)
 {
     lines_begin();
     cr_assert_eq(test_run(joins_itself, NULL), 0);
@@ -64,7 +65,8 @@ static int joins_its_owner(void *arg)
     return 0;
 }
 
-RuntimeTest(deadlock, TC18_who_joins_its_owner_is_refused_and_in_debug_mode_reported)
+/* TC18 */
+RuntimeTest(deadlock, who_joins_its_owner_is_refused_and_in_debug_mode_reported)
 {
     lines_begin();
     cr_assert_eq(test_run(joins_its_owner, NULL), 0);
@@ -91,7 +93,8 @@ static int locks_twice(void *arg)
     return 0;
 }
 
-RuntimeTest(deadlock, X12_who_locks_twice_is_told_where_the_first_time_was)
+/* X2 X12 */
+RuntimeTest(deadlock, who_locks_twice_is_told_where_the_first_time_was)
 {
     lines_begin();
     cr_assert_eq(test_run(locks_twice, NULL), 0);
@@ -163,7 +166,8 @@ static int joins_in_a_ring(void *arg)
     return 0;
 }
 
-RuntimeTest(deadlock, TC18_X12_who_closes_a_ring_of_joins_is_refused_and_all_are_named)
+/* X12 TC18 */
+RuntimeTest(deadlock, who_closes_a_ring_of_joins_is_refused_and_all_are_named)
 {
     lines_begin();
     cr_assert_eq(debug_run(joins_in_a_ring, NULL), 0);
@@ -201,7 +205,8 @@ static int rings_unseen(void *arg)
     return rc;
 }
 
-RuntimeTest(deadlock, TC18_without_debug_mode_a_ring_waits_until_it_is_cancelled)
+/* TC18 */
+RuntimeTest(deadlock, without_debug_mode_a_ring_waits_until_it_is_cancelled)
 {
     lines_begin();
     cr_assert_eq(test_run(rings_unseen, NULL), 0);
@@ -242,8 +247,8 @@ static int locks_crosswise(void *arg)
     return raddle_group_close(&g, 0);
 }
 
-RuntimeTest(deadlock,
-            TC18_X12_who_closes_a_ring_of_locks_is_refused_and_told_who_has_what_since_where)
+/* X2 X12 TC18 */
+RuntimeTest(deadlock, who_closes_a_ring_of_locks_is_refused_and_told_who_has_what_since_where)
 {
     lines_begin();
     cr_assert_eq(debug_run(locks_crosswise, NULL), 0);
@@ -288,7 +293,8 @@ static int locks_then_reads(void *arg)
     return raddle_group_close(&g, 0);
 }
 
-RuntimeTest(deadlock, X12_writers_of_a_read_write_lock_are_seen)
+/* X12 */
+RuntimeTest(deadlock, writers_of_a_read_write_lock_are_seen)
 {
     lines_begin();
     cr_assert_eq(debug_run(locks_then_reads, NULL), 0);
@@ -315,7 +321,8 @@ static int gets_what_is_left(void *arg)
     return raddle_group_close(&g, 0);
 }
 
-RuntimeTest(deadlock, X12_one_who_is_cancelled_is_about_to_go_and_no_deadlock)
+/* X12 */
+RuntimeTest(deadlock, one_who_is_cancelled_is_about_to_go_and_no_deadlock)
 {
     lines_begin();
     cr_assert_eq(debug_run(gets_what_is_left, NULL), 0);
@@ -342,7 +349,8 @@ static int within_a_deadline(void *arg)
     return raddle_group_close(&g, 0);
 }
 
-RuntimeTest(deadlock, X12_a_cycle_that_a_deadline_ends_is_reported_and_nobody_refused)
+/* X12 */
+RuntimeTest(deadlock, a_cycle_that_a_deadline_ends_is_reported_and_nobody_refused)
 {
     lines_begin();
     cr_assert_eq(test_run(within_a_deadline, NULL), 0);
@@ -382,7 +390,8 @@ static int closes_with_the_lock(void *arg)
     return 0;
 }
 
-RuntimeTest(deadlock, X12_who_closes_a_group_that_waits_for_it_ends_a_wait_of_the_cycle)
+/* X12 */
+RuntimeTest(deadlock, who_closes_a_group_that_waits_for_it_ends_a_wait_of_the_cycle)
 {
     lines_begin();
     cr_assert_eq(debug_run(closes_with_the_lock, NULL), 0);
@@ -427,7 +436,8 @@ static int joins_over_a_group(void *arg)
     return raddle_group_close(&g, 0) == -EDEADLK ? 0 : -1;
 }
 
-RuntimeTest(deadlock, TC18_X12_a_ring_of_joins_over_a_group_is_found)
+/* X12 TC18 */
+RuntimeTest(deadlock, a_ring_of_joins_over_a_group_is_found)
 {
     lines_begin();
     cr_assert_eq(debug_run(joins_over_a_group, NULL), 0);
@@ -480,7 +490,8 @@ static int crosses_a_thread(void *arg)
     return 0;
 }
 
-RuntimeTest(deadlock, X12_plain_threads_are_seen_and_named)
+/* X12 */
+RuntimeTest(deadlock, plain_threads_are_seen_and_named)
 {
     const char *policy = getenv("RADDLE_POLICY");
 
@@ -522,7 +533,8 @@ static int many_in_order(void *arg)
     return raddle_group_close(&g, 0);
 }
 
-RuntimeTest(deadlock, X12_locks_that_are_taken_in_one_order_are_never_reported)
+/* X12 */
+RuntimeTest(deadlock, locks_that_are_taken_in_one_order_are_never_reported)
 {
     lines_begin();
     cr_assert_eq(debug_run(many_in_order, NULL), 0);

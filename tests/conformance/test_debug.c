@@ -67,7 +67,8 @@ static void expect_slow_task(void)
     lines_have(0, " ms, at ");
 }
 
-RuntimeTest(debug, X4_a_slow_step_is_reported_while_it_lasts_with_the_name_and_the_place)
+/* X4 TC114 */
+RuntimeTest(debug, a_slow_step_is_reported_while_it_lasts_with_the_name_and_the_place)
 {
     setenv("RADDLE_TEST_LOOPS", "1", 1);
     lines_begin();
@@ -75,7 +76,8 @@ RuntimeTest(debug, X4_a_slow_step_is_reported_while_it_lasts_with_the_name_and_t
     expect_slow_task();
 }
 
-RuntimeTest(debug, X4_on_a_loop_of_ones_own_too)
+/* X1 X4 */
+RuntimeTest(debug, a_slow_step_on_a_loop_of_ones_own_is_reported_too)
 {
     raddle_loop *loop;
 
@@ -106,7 +108,8 @@ static int calls_slow(void *arg)
     return 0;
 }
 
-RuntimeTest(debug, X4_a_slow_callback_is_reported_as_one)
+/* X4 */
+RuntimeTest(debug, a_slow_callback_is_reported_as_one)
 {
     lines_begin();
     cr_assert_eq(run_with("slow=20ms", calls_slow, NULL), 0);
@@ -145,7 +148,8 @@ static int runs_chains(void *arg)
     return 0;
 }
 
-RuntimeTest(debug, X5_a_chain_of_callbacks_that_goes_on_and_on_is_reported_once)
+/* X5 */
+RuntimeTest(debug, a_chain_of_callbacks_that_goes_on_and_on_is_reported_once)
 {
     lines_begin();
     cr_assert_eq(test_run(runs_chains, NULL), 0);
@@ -175,7 +179,8 @@ static int runs_ticks(void *arg)
     return raddle_sleep(SHORT);
 }
 
-RuntimeTest(debug, X5_callbacks_that_wait_for_a_time_in_between_are_no_chain)
+/* X5 */
+RuntimeTest(debug, callbacks_that_wait_for_a_time_in_between_are_no_chain)
 {
     lines_begin();
     cr_assert_eq(run_with("chain=50", runs_ticks, NULL), 0);
@@ -208,7 +213,8 @@ static void wrong_thread(void)
     cr_assert_eq(raddle_loop_close(loop), 0);
 }
 
-RuntimeTest(debug, X3_who_uses_another_threads_loop_is_reported_with_both_threads)
+/* X3 */
+RuntimeTest(debug, who_uses_another_threads_loop_is_reported_with_both_threads)
 {
     lines_begin();
     wrong_thread();
@@ -261,7 +267,8 @@ static int has_strangers(void *arg)
     return raddle_group_close(&g, 0);
 }
 
-RuntimeTest(debug, X3_who_uses_what_is_another_tasks_is_reported)
+/* X3 */
+RuntimeTest(debug, who_uses_what_is_another_tasks_is_reported)
 {
     lines_begin();
     cr_assert_eq(test_run(has_strangers, NULL), 0);
@@ -311,7 +318,8 @@ static int two_fail(void *arg)
     return 0;
 }
 
-RuntimeTest(debug, X8_a_failure_that_neither_the_group_nor_anybody_reads_is_reported)
+/* X8 */
+RuntimeTest(debug, a_failure_that_neither_the_group_nor_anybody_reads_is_reported)
 {
     lines_begin();
     cr_assert_eq(test_run(two_fail, &(struct failing){.reads = false}), 0);
@@ -346,7 +354,8 @@ static int drops_handle(void *arg)
     return 0;
 }
 
-RuntimeTest(debug, X8_of_a_task_that_has_a_handle_when_that_goes)
+/* X8 */
+RuntimeTest(debug, the_failure_of_a_task_with_a_handle_is_reported_when_that_goes)
 {
     lines_begin();
     cr_assert_eq(debug_run(drops_handle, NULL), 0);
@@ -377,7 +386,8 @@ static int forgets_to_close(void *arg)
     return 0;
 }
 
-RuntimeTest(debug, TC57_X9_a_group_that_is_left_open_is_reported_with_where_it_was_opened)
+/* X2 X9 TC57 */
+RuntimeTest(debug, a_group_that_is_left_open_is_reported_with_where_it_was_opened)
 {
     char place[64];
 
@@ -410,7 +420,8 @@ static int has_careless_child(void *arg)
     return raddle_unlock(&mutex);
 }
 
-RuntimeTest(debug, TC66_a_lock_whose_owner_has_ended_is_reported_with_where_it_was_locked)
+/* X2 X9 TC66 */
+RuntimeTest(debug, a_lock_whose_owner_has_ended_is_reported_with_where_it_was_locked)
 {
     lines_begin();
     cr_assert_eq(debug_run(has_careless_child, NULL), 0);
@@ -483,7 +494,8 @@ static int crosses_groups(void *arg)
     return raddle_group_close(&outer, rc);
 }
 
-RuntimeTest(debug, TC35_what_is_left_in_the_wrong_order_is_named_with_where_it_was_entered)
+/* X2 TC35 */
+RuntimeTest(debug, what_is_left_in_the_wrong_order_is_named_with_where_it_was_entered)
 {
     expect_to_die(crosses_scopes, "task \"main\" leaves the scope entered at ");
     expect_to_die(crosses_scopes, ", but is in the scope entered at ");
@@ -495,7 +507,8 @@ RuntimeTest(debug, TC35_what_is_left_in_the_wrong_order_is_named_with_where_it_w
 
 /* Words. */
 
-RuntimeTest(debug, X1_bad_words_are_refused_and_reported_once)
+/* X1 */
+RuntimeTest(debug, bad_words_are_refused_and_reported_once)
 {
     struct raddle_run_options o = {.loops = test_loops(), .debug = "slow=fast"};
 
@@ -505,7 +518,8 @@ RuntimeTest(debug, X1_bad_words_are_refused_and_reported_once)
     lines_have(0, "debug: \"slow=fast\" is no list of words of: ");
 }
 
-RuntimeTest(debug, X1_the_environment_switches_it_on_and_0_leaves_it_off)
+/* X1 */
+RuntimeTest(debug, the_environment_switches_it_on_and_0_leaves_it_off)
 {
     setenv("RADDLE_DEBUG", "1,slow=2s", 1);
     lines_begin();

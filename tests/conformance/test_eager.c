@@ -468,8 +468,7 @@ static int spawns_in_a_team(void *arg)
     return 0;
 }
 
-/* G2: ≠ no eager run there; they run on the spawner's loop. */
-/* G2 */
+/* G2: no run within the spawn there, unlike asyncio; they run on the spawner's loop. */
 RuntimeTest(eager, on_a_team_they_are_the_next_on_the_spawners_loop_when_it_suspends)
 {
     test_keep_still();

@@ -457,7 +457,7 @@ RuntimeTest(loops, an_error_handler_is_told_instead_of_the_report)
     cr_assert_eq(raddle_loop_close(loop), 0);
 }
 
-/* X7 F6 */
+/* X2 X7 F6 */
 RuntimeTest(loops, the_unread_error_of_a_future_reaches_the_handler_in_any_thread)
 {
     struct handled h = {.count = 0};

@@ -1,5 +1,5 @@
 /*
- * tests/conformance/test_testing.c - what raddle/test.h promises of tests that pass (AB1 to AB3, AB7).
+ * tests/conformance/test_testing.c - what raddle/test.h promises of tests that pass: rows AB1 to AB3 and AB7.
  */
 #include <raddle.h>
 #include <raddle/test.h>
@@ -32,7 +32,7 @@ static int sleep_forever(void *arg)
     return raddle_sleep_until(RADDLE_NEVER);
 }
 
-/* AB1: the order of the parts, in one context and on one loop. */
+/* The order of the parts, in one context and on one loop. */
 
 static struct raddle_var variable = {.name = "variable"};
 static raddle_loop *loop_of_setup;
@@ -76,14 +76,16 @@ static void ordered(void *arg)
     raddle_test_cleanup(clean_and_more, two);
 }
 
+/* AB1 */
 Test(testing, setup_body_teardown_and_clean_ups_the_last_first_on_one_loop_in_one_context)
 {
     raddle_test(ordered, NULL, .setup = set_up, .teardown = tear_down);
     expect_steps("sbt231");
 }
 
-/* AB2: a fresh run for each. */
+/* A fresh run for each. */
 
+/* AB2 */
 RADDLE_TEST(testing, has_the_loops_that_the_environment_says)
 {
     const char *loops = getenv("RADDLE_TEST_LOOPS");
@@ -91,6 +93,7 @@ RADDLE_TEST(testing, has_the_loops_that_the_environment_says)
     cr_assert_eq(raddle_loop_count(), loops ? (unsigned)atoi(loops) : 1);
 }
 
+/* AB2 */
 RADDLE_TEST(testing, has_the_loops_that_it_says, .loops = 3)
 {
     cr_assert_eq(raddle_loop_count(), 3);
@@ -101,12 +104,32 @@ static void count(void *arg)
     ++*(int *)arg;
 }
 
+/* AB2 */
 Test(testing, may_run_several_times_in_one_process)
 {
     static int runs;
 
     raddle_test(count, &runs);
     raddle_test(count, &runs, .loops = 2);
+    cr_assert_eq(runs, 2);
+}
+
+static void begins_anew(void *arg)
+{
+    cr_assert_null(raddle_var_get(&variable));
+    raddle_assert_ok(raddle_var_set(&variable, "of this run", NULL));
+    raddle_assert_ok(raddle_spawn(raddle_test_group(), NULL, sleep_forever, NULL, NULL));
+    cr_assert_eq(raddle_group_live(raddle_test_group()), 1);
+    ++*(int *)arg;
+}
+
+/* AB2 */
+Test(testing, the_second_has_nothing_of_the_first)
+{
+    static int runs;
+
+    raddle_test(begins_anew, &runs);
+    raddle_test(begins_anew, &runs);
     cr_assert_eq(runs, 2);
 }
 
@@ -180,6 +203,7 @@ static void with_server(void *arg)
     raddle_assert_ok(raddle_yield());
 }
 
+/* AB1 */
 Test(testing, its_group_is_cancelled_after_the_last_clean_up)
 {
     raddle_test(with_server, &served);
@@ -188,8 +212,9 @@ Test(testing, its_group_is_cancelled_after_the_last_clean_up)
     cr_assert_null(raddle_test_group());
 }
 
-/* AB3: virtual time. */
+/* Virtual time. */
 
+/* AB3 */
 RADDLE_TEST(testing, in_virtual_time_hours_take_no_time, .virtual_time = true)
 {
     raddle_time before = raddle_now();
@@ -200,7 +225,7 @@ RADDLE_TEST(testing, in_virtual_time_hours_take_no_time, .virtual_time = true)
     cr_assert_geq(raddle_now() - before, RADDLE_S(100 * 3600));
 }
 
-/* AB7: seeds, unless the environment says one. */
+/* Seeds, unless the environment says one. */
 
 static uint64_t seeds[8];
 static int seeds_seen;
@@ -211,6 +236,7 @@ static void note_seed(void *arg)
     raddle_assert_ok(raddle_sim_seed(&seeds[seeds_seen++]));
 }
 
+/* AB7 */
 Test(testing, runs_with_each_seed)
 {
     const char *policy = getenv("RADDLE_POLICY");
@@ -247,6 +273,7 @@ static int fail(void *arg)
     return -EIO;
 }
 
+/* AB2 */
 RADDLE_TEST(testing, what_is_allowed_may_be_left,
             .allow = RADDLE_TEST_TASKS | RADDLE_TEST_CALLBACKS | RADDLE_TEST_DESCRIPTORS |
                      RADDLE_TEST_REPORTS)
@@ -260,6 +287,7 @@ RADDLE_TEST(testing, what_is_allowed_may_be_left,
     raddle_assert_ok(raddle_yield());
 }
 
+/* AB2 */
 RADDLE_TEST(testing, what_is_about_to_end_is_not_left)
 {
     raddle_task *task;
@@ -278,6 +306,7 @@ static void set_up_suite(void)
 
 RADDLE_TEST_SUITE(testing_suite, .loops = 2, .virtual_time = true, .setup = set_up_suite)
 
+/* AB1 AB2 */
 RADDLE_TEST(testing_suite, has_the_options_of_its_suite)
 {
     uint64_t seed;
@@ -287,6 +316,7 @@ RADDLE_TEST(testing_suite, has_the_options_of_its_suite)
     raddle_assert_ok(raddle_sim_seed(&seed));
 }
 
+/* AB1 AB2 */
 RADDLE_TEST(testing_suite, has_options_of_its_own, .loops = 3, .setup = set_up)
 {
     cr_assert_str_eq(steps, "s");

@@ -56,6 +56,7 @@ RADDLE_TEST_SUITE(fails, .teardown = tear_down)
 
 /* Assertions. */
 
+/* AB1 */
 RADDLE_TEST(fails, assert_in_the_body)
 {
     raddle_test_cleanup(clean, first_one);
@@ -203,6 +204,7 @@ static void assert_part(void)
     cr_assert_eq(raddle_yield(), 1, "part");
 }
 
+/* AB1 */
 RADDLE_TEST(fails, setup_fails, .setup = assert_part)
 {
     say("not reached");
@@ -214,11 +216,13 @@ static void setup_with_clean_up(void)
     assert_part();
 }
 
+/* AB1 */
 RADDLE_TEST(fails, setup_fails_with_a_clean_up, .setup = setup_with_clean_up)
 {
     say("not reached");
 }
 
+/* AB1 */
 RADDLE_TEST(fails, teardown_fails, .teardown = assert_part)
 {
     raddle_test_cleanup(clean, first_one);
@@ -230,6 +234,7 @@ static int assert_clean_up(void *arg)
     return 0;
 }
 
+/* AB1 */
 RADDLE_TEST(fails, clean_ups_fail)
 {
     raddle_test_cleanup(clean, first_one);
@@ -237,6 +242,7 @@ RADDLE_TEST(fails, clean_ups_fail)
     raddle_test_cleanup(assert_clean_up, &held);
 }
 
+/* AB1 */
 RADDLE_TEST(fails, group_fails)
 {
     raddle_assert_ok(raddle_spawn(raddle_test_group(), NULL, fail, NULL, NULL));
@@ -308,6 +314,7 @@ RADDLE_TEST(fails, spawns_without_end, .timeout_ns = RADDLE_MS(200))
     (void)!spawn_more(NULL);
 }
 
+/* AB3 X12 */
 RADDLE_TEST(fails, waits_in_vain, .virtual_time = true)
 {
     (void)!sleep_forever(NULL);
@@ -316,18 +323,21 @@ RADDLE_TEST(fails, waits_in_vain, .virtual_time = true)
 
 /* What is left. */
 
+/* X2 X9 AB2 */
 RADDLE_TEST(fails, leaves_tasks)
 {
     raddle_assert_ok(raddle_spawn(raddle_background(), NULL, sleep_forever, NULL, NULL)); /* task */
     raddle_assert_ok(raddle_loop_spawn(raddle_running_loop(), sleep_forever, NULL, NULL));
 }
 
+/* X2 X9 AB2 */
 RADDLE_TEST(fails, leaves_a_callback)
 {
     raddle_assert_ok(raddle_call_later(raddle_running_loop(), RADDLE_S(3600), /* callback */
                                        nothing, NULL, NULL));
 }
 
+/* X9 AB2 */
 RADDLE_TEST(fails, leaves_descriptors)
 {
     struct sockaddr address = {.sa_family = AF_INET};
@@ -337,6 +347,7 @@ RADDLE_TEST(fails, leaves_descriptors)
     raddle_fd_close(ends[0]);
 }
 
+/* X9 AB2 */
 RADDLE_TEST(fails, leaves_a_lock)
 {
     static struct raddle_mutex mutex;
@@ -349,6 +360,7 @@ static int lock_in_a_child(void *arg)
     return raddle_lock(arg);
 }
 
+/* X9 AB2 */
 RADDLE_TEST(fails, a_child_leaves_a_lock)
 {
     static struct raddle_mutex mutex;
@@ -360,12 +372,14 @@ RADDLE_TEST(fails, a_child_leaves_a_lock)
     raddle_assert_ok(raddle_group_close(&group, rc));
 }
 
+/* X2 X8 AB2 */
 RADDLE_TEST(fails, leaves_a_failure)
 {
     raddle_assert_ok(raddle_spawn(raddle_background(), NULL, fail, NULL, NULL)); /* failure */
     raddle_assert_ok(raddle_sleep(RADDLE_MS(1)));
 }
 
+/* X2 X8 AB2 */
 RADDLE_TEST(fails, leaves_an_unread_future)
 {
     raddle_future *future;
@@ -387,6 +401,7 @@ static int note_first(void *arg)
 }
 
 /* Which of them is the first is drawn. */
+/* AB7 */
 RADDLE_TEST(fails, with_some_seed, .seeds = 1000, .loops = 3, .policy = "sim:latency=2ms")
 {
     struct raddle_group group;

@@ -4,7 +4,7 @@
  *
  *     race_tasks [--rounds N] [--loops N]
  *
- * TC19. A round is one short task, in a group of its own or below one; many never ask for a handle, so that it is
+ * A round is one short task, in a group of its own or below one; many never ask for a handle, so that it is
  * the one who lists them that makes it, perhaps at their very end. Some tasks are parked during the whole run: each
  * list must have every one of them once. Some tasks spawn without an end until they are told to stop: a list comes
  * to an end all the same.
@@ -200,6 +200,7 @@ static int run_all(void *arg)
     return raddle_group_close(&sleepers, 0);
 }
 
+/* G4 G7 TC19 */
 int main(int argc, char **argv)
 {
     unsigned loops = (unsigned)test_argument(argc, argv, "--loops", test_loops());

@@ -188,7 +188,7 @@ static int a_family(void *arg)
     return 0;
 }
 
-/* X10 X15 */
+/* X2 X10 X15 */
 RuntimeTest(dump, shows_each_task_where_it_was_spawned_and_what_it_waits_for)
 {
     cr_assert_eq(test_run(a_family, NULL), 0);
@@ -422,6 +422,7 @@ static int slow_run(void)
     return raddle_run(holds, NULL, &o);
 }
 
+/* X4 TC114 */
 RuntimeTest(dump, a_task_that_holds_its_loop_is_reported_with_its_backtrace)
 {
     static char text[TEXT];
@@ -451,6 +452,7 @@ static int quick_run(void)
     return raddle_run(quick, NULL, &o);
 }
 
+/* X4 */
 RuntimeTest(dump, tasks_that_give_way_are_not_reported)
 {
     static char text[TEXT];
@@ -555,6 +557,7 @@ static int leave_some(void *arg)
     return raddle_group_close(&group, rc);
 }
 
+/* X2 X9 */
 RuntimeTest(dump, what_a_run_would_leave_is_printed_with_where_it_was_asked_for)
 {
     static struct printed p;

@@ -259,3 +259,57 @@ RuntimeTest(fairness, tasks_that_work_for_long_keep_the_driver_waiting_for_a_few
 {
     cr_assert_eq(test_run_on(1, counts_polls, NULL), 0);
 }
+
+/* A loop that is held, and what is queued on it. */
+
+enum { QUEUED = 4 };
+
+struct held {
+    struct raddle_group group;
+    rdl_atomic(unsigned) ran;
+};
+
+static int runs_elsewhere(void *arg)
+{
+    struct held *held = arg;
+
+    rdl_atomic_fetch_add_acq_rel(&held->ran, 1u);
+    return 0;
+}
+
+/* Never suspends: what it spawns is queued on its loop, and runs meanwhile on none but another. */
+static int holds_until_they_ran(void *arg)
+{
+    struct held *held = arg;
+    raddle_time end;
+
+    for (unsigned i = 0; i < QUEUED; i++)
+        EXPECT_EQ(raddle_spawn(&held->group, NULL, runs_elsewhere, held, NULL), 0);
+    end = raddle_in(RADDLE_S(20) * test_slowness());
+    while (rdl_atomic_load_acquire(&held->ran) < QUEUED && raddle_now() < end)
+        test_burn(RADDLE_US(20));
+    EXPECT_EQ(rdl_atomic_load_acquire(&held->ran), QUEUED);
+    return 0;
+}
+
+static int queues_behind_it(void *arg)
+{
+    struct raddle_spawn_options pinned = {.mobility = RADDLE_PINNED};
+    struct held *held = arg;
+
+    EXPECT_EQ(raddle_group_open(&held->group, NULL), 0);
+    EXPECT_EQ(raddle_spawn(&held->group, NULL, holds_until_they_ran, held, &pinned), 0);
+    return raddle_group_close(&held->group, 0);
+}
+
+/* TC114 */
+RuntimeTest(fairness, what_is_queued_behind_a_task_that_holds_its_loop_runs_on_another)
+{
+    if (test_left_out("no loop runs while another is held"))
+        return;
+    for (unsigned loops = 2; loops <= 4; loops++) {
+        struct held held = {.ran = 0};
+
+        cr_assert_eq(test_run_on(loops, queues_behind_it, &held), 0);
+    }
+}
