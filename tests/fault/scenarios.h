@@ -27,6 +27,7 @@ extern const struct fault_scenario fault_core_scenarios[];
 extern const struct fault_scenario fault_process_scenarios[];
 extern const struct fault_scenario fault_share_scenarios[];
 extern const struct fault_scenario fault_context_scenarios[];
+extern const struct fault_scenario fault_seen_scenarios[];
 extern const struct fault_scenario fault_sim_scenarios[];
 extern const struct fault_scenario fault_net_scenarios[];
 extern const struct fault_scenario fault_fd_scenarios[];

@@ -325,6 +325,7 @@ int main(int argc, char **argv)
     sweep_list(fault_process_scenarios, &total);
     sweep_list(fault_share_scenarios, &total);
     sweep_list(fault_context_scenarios, &total);
+    sweep_list(fault_seen_scenarios, &total);
     sweep_list(fault_sim_scenarios, &total);
     sweep_list(fault_net_scenarios, &total);
     sweep_list(fault_fd_scenarios, &total);
