@@ -123,7 +123,10 @@ static struct rdl_slab *slab_at(uint32_t index)
 
 struct rdl_slab *rdl_slab_of(const struct rdl_stack *stack)
 {
-    return slab_at(stack->id >> RDL_SLAB_STACKS_SHIFT);
+    uint32_t index = stack->id >> RDL_SLAB_STACKS_SHIFT;
+    struct table *table = rdl_atomic_load_acquire(&tables[index / TABLE_SLABS].memory);
+
+    return &table->slabs[index % TABLE_SLABS]; /* whoever has a stack knows that its table is there */
 }
 
 struct rdl_stack *rdl_stack_at(uint32_t id)
