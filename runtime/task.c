@@ -239,7 +239,7 @@ int raddle_abandon(int rc)
     if (self->held)
         abandon_held(self, true);
     end_task(self, rc);
-    rdl_loop_leave_strand(rdl_loop_current(), &self->fiber);
+    rdl_loop_abandon(rdl_loop_current(), &self->fiber);
     for (;;) {
         (void)rdl_fiber_arm(&self->fiber, RDL_PARK_SHIELDED);
         (void)rdl_fiber_park(&self->fiber, RDL_PARK_SHIELDED, "nothing: it was abandoned", 0);
