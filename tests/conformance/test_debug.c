@@ -354,6 +354,47 @@ RuntimeTest(debug, X8_of_a_task_that_has_a_handle_when_that_goes)
     lines_have(0, "nobody has read it: ");
 }
 
+/* Its only handle is its own. */
+static int knows_itself(void *arg)
+{
+    EXPECT(raddle_self() != NULL);
+    return *(int *)arg;
+}
+
+static int second_knows_itself(void *arg)
+{
+    int first = -EIO, second = -EPIPE;
+    struct raddle_group g;
+
+    (void)arg;
+    OPEN(&g, .mode = RADDLE_COLLECT, .max_live = 1);
+    SPAWN(&g, NULL, fails, &first);
+    SPAWN(&g, NULL, knows_itself, &second);
+    return raddle_group_close(&g, 0) == -EIO ? 0 : -EPROTO;
+}
+
+static int asks_who_failed(const struct raddle_error_event *event, void *arg)
+{
+    raddle_task *self = raddle_self();
+
+    EXPECT_STR(raddle_task_name(self), event->task);
+    EXPECT_EQ(raddle_outcome_of(self, &(struct raddle_outcome){.rc = 0}), -EINPROGRESS);
+    raddle_task_unref(raddle_task_ref(self));
+    ++*(unsigned *)arg;
+    return 0;
+}
+
+/* The handler is called in the task, which is one still. */
+RuntimeTest(debug, X8_of_a_task_that_nobody_else_has_a_handle_of_while_it_is_there)
+{
+    unsigned count = 0;
+
+    raddle_on_error(asks_who_failed, &count);
+    cr_assert_eq(debug_run(second_knows_itself, NULL), 0);
+    raddle_on_error(NULL, NULL);
+    EXPECT_EQ(count, 1);
+}
+
 /* What is left open. */
 
 static int opened_at;
