@@ -75,6 +75,29 @@ RuntimeTest(debug, X4_a_slow_step_is_reported_while_it_lasts_with_the_name_and_t
     expect_slow_task();
 }
 
+/* In the child there is nobody who would ask, and who begins to does so as if nobody ever had. */
+static int forks(void *arg)
+{
+    struct sigaction now;
+    int status = -1;
+    pid_t pid = fork();
+
+    (void)arg;
+    if (pid == 0) {
+        EXPECT_EQ(sigaction(SIGURG, NULL, &now), 0);
+        EXPECT(now.sa_handler == SIG_DFL);
+        _exit((int)test_failures());
+    }
+    EXPECT_EQ(waitpid(pid, &status, 0), pid);
+    EXPECT_EQ(status, 0);
+    return 0;
+}
+
+RuntimeTest(debug, X4_a_child_has_the_signal_as_it_was)
+{
+    cr_assert_eq(run_with("slow=10s", forks, NULL), 0);
+}
+
 RuntimeTest(debug, X4_on_a_loop_of_ones_own_too)
 {
     raddle_loop *loop;
