@@ -205,6 +205,46 @@ RuntimeTest(debug, X5_callbacks_that_wait_for_a_time_in_between_are_no_chain)
     lines_end(0);
 }
 
+struct volley {
+    raddle_loop *loops[2];
+    raddle_future *ended;
+    unsigned left;
+};
+
+static void to_the_other(void *arg)
+{
+    struct volley *v = arg;
+
+    if (--v->left)
+        EXPECT_EQ(raddle_call_soon(v->loops[v->left % 2], to_the_other, v), 0);
+    else
+        EXPECT_EQ(raddle_future_set(v->ended, 0, NULL), 0);
+}
+
+RuntimeTest(debug, X5_callbacks_to_and_fro_between_loops_are_no_chain)
+{
+    struct volley v = {.left = 100};
+    struct raddle_outcome outcome;
+    raddle_loop_thread *threads[2];
+
+    setenv("RADDLE_DEBUG", "chain=50", 1);
+    lines_begin();
+    cr_assert_eq(raddle_future_create(&v.ended), 0);
+    for (int i = 0; i < 2; i++) {
+        cr_assert_eq(raddle_loop_thread_start(&threads[i], NULL, NULL, NULL), 0);
+        v.loops[i] = raddle_loop_thread_loop(threads[i]);
+    }
+    cr_assert_eq(raddle_call_soon(v.loops[0], to_the_other, &v), 0);
+    cr_assert_eq(raddle_future_wait_thread(v.ended, RADDLE_NEVER, &outcome), 0);
+    for (int i = 0; i < 2; i++) {
+        (void)raddle_loop_thread_cancel(threads[i], NULL);
+        (void)!raddle_loop_thread_join(threads[i], NULL);
+    }
+    raddle_future_unref(v.ended);
+    unsetenv("RADDLE_DEBUG");
+    lines_end(0);
+}
+
 /* The wrong thread, and the wrong task. */
 
 static void *runs_theirs(void *arg)
