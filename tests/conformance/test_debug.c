@@ -519,7 +519,8 @@ RuntimeTest(debug, TC66_a_lock_whose_owner_has_ended_is_reported_with_where_it_w
     lines_begin();
     cr_assert_eq(debug_run(has_careless_child, NULL), 0);
     lines_end(1);
-    lines_have(0, "task \"careless\" ended while it held a mutex, which it had locked at ");
+    lines_have(0, "task \"careless\" (");
+    lines_have(0, ") ended while it held a mutex, which it had locked at ");
     lines_have(0, "test_debug.c:");
 }
 
