@@ -2,7 +2,8 @@
  * runtime/call.c - debug mode: which callback a loop is in, for the monitor, and how long the chain is that led to it.
  *
  * A chain is a callback that asks for another to be called soon, which asks for a third, and so on. Its loop goes on
- * polling in between, but never sleeps. The hop number is handed on with each, so the callback with the number that was
+ * polling in between, but never sleeps. Callbacks that call each other to and fro between loops are no chain: each loop
+ * rests while the other is at it. The hop number is handed on with each, so the callback with the number that was
  * asked for is met once in a chain, and is the one that reports it.
  */
 #include "runtime/call.h"
@@ -11,12 +12,12 @@
 #include "runtime/loop.h"
 #include "runtime/report.h"
 
-uint32_t rdl_call_next_hop(void)
+uint32_t rdl_call_next_hop(const struct rdl_loop *there)
 {
     struct rdl_loop *loop = rdl_loop_current();
     struct raddle_loop *here;
 
-    if (!loop || rdl_fiber_self())
+    if (!loop || loop != there || rdl_fiber_self())
         return 0;
     here = rdl_raddle_loop(loop);
     if (!rdl_atomic_load_relaxed(&here->calling) || here->hops == UINT32_MAX)

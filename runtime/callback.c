@@ -209,7 +209,7 @@ int raddle_call_soon_handle(raddle_loop *loop, raddle_callback_fn *fn, void *arg
     if (rc < 0)
         return rc;
     handle->queued = true;
-    handle->hops = rdl_call_hops();
+    handle->hops = rdl_call_hops(loop);
     handle->run.call = call;
     if (!rdl_raddle_loop_queue(loop, &handle->run)) {
         destroy(handle);

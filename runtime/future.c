@@ -179,7 +179,7 @@ static void post(struct callback *callback)
 {
     raddle_future *future = callback->future;
 
-    callback->hops = rdl_call_hops();
+    callback->hops = rdl_call_hops(callback->loop);
     if (!rdl_atomic_load_relaxed(&callback->loop->closing) &&
         rdl_loop_post(&callback->loop->base, &callback->run))
         return;

@@ -205,14 +205,14 @@ void rdl_task_report_unread(const char *name, const char *site, int rc)
         site ? " (" : "", site ? site : "", site ? ")" : "", raddle_strerror(rc));
 }
 
-/* Debug mode. Who has a handle may still ask; else it is lost now. */
+/* Debug mode. Who else has a handle may still ask; if nobody has one, it is lost now. */
 static void keep_unread(struct rdl_task *child, int rc)
 {
     struct raddle_task *handle = rdl_atomic_load_relaxed(&child->handle);
     const struct raddle_spawn_site *site = child->site;
     char place[128];
 
-    if (handle) {
+    if (handle && rdl_atomic_load_relaxed(&handle->references) > 1) {
         rdl_lock_acquire(&handle->lock);
         handle->unread = rc;
         rdl_lock_release(&handle->lock);

@@ -412,7 +412,7 @@ int raddle_call_soon(raddle_loop *loop, raddle_callback_fn *fn, void *arg)
                                   .fn = fn,
                                   .arg = arg,
                                   .vars = rdl_vars_capture(),
-                                  .hops = rdl_call_hops()};
+                                  .hops = rdl_call_hops(loop)};
     if (rdl_raddle_loop_queue(loop, &callback->run))
         return 0;
     rdl_map_unref(callback->vars);

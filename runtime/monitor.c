@@ -345,6 +345,10 @@ void rdl_monitor_after_fork(void)
 
     if (m)
         give_back_signals(m);
+    pthread_mutex_init(&urgent_lock, NULL); /* it may be held by a thread that doesn't exist here */
+    if (urgent_users && urgent_taken)
+        (void)rdl_sys_sigaction(SIGURG, &old_urgent, NULL);
+    urgent_users = 0;
 }
 
 void rdl_monitor_stop(struct rdl_monitor *m)

@@ -22,6 +22,7 @@
 #include "runtime/deadlock.h"
 #include "runtime/debug.h"
 #include "runtime/loop.h"
+#include "runtime/report.h"
 #include "runtime/task.h"
 #include "runtime/waiter.h"
 #include "sched/loop.h"
@@ -56,15 +57,38 @@ raddle_task *raddle_task_ref(raddle_task *task)
     return task;
 }
 
-void raddle_task_unref(raddle_task *task)
+/* Gives a reference back; true: it was the last, and the handle is the caller's to destroy. */
+static bool drop(struct raddle_task *handle)
 {
     /* acq_rel: what others did with it comes before the free. */
-    if (!task || rdl_atomic_fetch_sub_acq_rel(&task->references, 1) != 1)
+    return rdl_atomic_fetch_sub_acq_rel(&handle->references, 1) == 1;
+}
+
+static void destroy(struct raddle_task *handle)
+{
+    rdl_sys_free(handle->reason);
+    rdl_sys_free(handle);
+}
+
+void raddle_task_unref(raddle_task *task)
+{
+    if (!task || !drop(task))
         return;
     if (__builtin_expect(task->unread != 0, 0))
         rdl_task_report_unread(task->name, NULL, task->unread);
-    rdl_sys_free(task->reason);
-    rdl_sys_free(task);
+    destroy(task);
+}
+
+/* A task that is out of its group gives its own back. It is no place for an error handler, which would be in a task
+ * that is none: who had a handle when it failed has given it back since (keep_unread() in group.c). */
+static __attribute__((noinline)) void drop_own(struct raddle_task *handle)
+{
+    if (!drop(handle))
+        return;
+    if (handle->unread)
+        rdl_report("task \"%s\" failed after another of its group had, and nobody has read it: %s",
+                   handle->name, raddle_strerror(handle->unread));
+    destroy(handle);
 }
 
 struct raddle_task *rdl_task_handle(struct rdl_task *task)
@@ -193,7 +217,7 @@ static inline __attribute__((always_inline)) void end_task(struct rdl_task *self
     rdl_group_unlink(self, &outcome);
     handle = rdl_atomic_load_relaxed(&self->handle);
     if (handle)
-        raddle_task_unref(handle);
+        drop_own(handle);
     if (self->stops)
         self->stops->stop = true;
 }
@@ -239,7 +263,7 @@ int raddle_abandon(int rc)
     if (self->held)
         abandon_held(self, true);
     end_task(self, rc);
-    rdl_loop_leave_strand(rdl_loop_current(), &self->fiber);
+    rdl_loop_abandon(rdl_loop_current(), &self->fiber);
     for (;;) {
         (void)rdl_fiber_arm(&self->fiber, RDL_PARK_SHIELDED);
         (void)rdl_fiber_park(&self->fiber, RDL_PARK_SHIELDED, "nothing: it was abandoned", 0);

@@ -316,18 +316,6 @@ static void pass_turn(struct rdl_loop *loop, struct rdl_strand *strand)
     (void)rdl_loop_post(next->home, &next->run);
 }
 
-/* What is left of self to run runs beside the next in turn, which is its caller's to have thought of. */
-void rdl_loop_leave_strand(struct rdl_loop *loop, struct rdl_fiber *self)
-{
-    struct rdl_strand *strand = self->strand;
-
-    if (!strand)
-        return;
-    self->strand = NULL;
-    pass_turn(loop, strand);
-    rdl_strand_unref(strand);
-}
-
 void rdl_loop_woken(struct rdl_loop *loop, struct rdl_fiber *fiber)
 {
     struct rdl_runnable *before = loop->lifo;
@@ -368,6 +356,20 @@ static void count_start(struct rdl_loop *loop)
 {
     rdl_count(&loop->counters.spawns);
     count_tasks(loop, 1);
+}
+
+/* What is left of self to run runs beside the next in turn, which is its caller's to have thought of. */
+void rdl_loop_abandon(struct rdl_loop *loop, struct rdl_fiber *self)
+{
+    struct rdl_strand *strand = self->strand;
+
+    count_tasks(loop, -1);
+    if (!strand)
+        return;
+    self->strand = NULL;
+    if (!self->lent)
+        pass_turn(loop, strand);
+    rdl_strand_unref(strand);
 }
 
 void rdl_loop_start(struct rdl_loop *loop, struct rdl_fiber *fiber)

@@ -183,8 +183,8 @@ static inline bool rdl_loop_busy(const struct rdl_loop *loop)
 /* Loop's thread: queues a fiber or a callback that the caller owns, as the last. */
 void rdl_loop_enqueue(struct rdl_loop *loop, struct rdl_runnable *r);
 
-/* Loop's thread, in self: it is of no strand any more. */
-void rdl_loop_leave_strand(struct rdl_loop *loop, struct rdl_fiber *self);
+/* Loop's thread, in self, which has ended but never leaves its stack: it is in no strand any more, and isn't counted. */
+void rdl_loop_abandon(struct rdl_loop *loop, struct rdl_fiber *self);
 
 /* Loop's thread: queues a fresh fiber where the team may take it. */
 void rdl_loop_start(struct rdl_loop *loop, struct rdl_fiber *fiber);

@@ -76,6 +76,30 @@ RuntimeTest(debug, a_slow_step_is_reported_while_it_lasts_with_the_name_and_the_
     expect_slow_task();
 }
 
+/* In the child there is nobody who would ask, and who begins to does so as if nobody ever had. */
+static int forks(void *arg)
+{
+    struct sigaction now;
+    int status = -1;
+    pid_t pid = fork();
+
+    (void)arg;
+    if (pid == 0) {
+        EXPECT_EQ(sigaction(SIGURG, NULL, &now), 0);
+        EXPECT(now.sa_handler == SIG_DFL);
+        _exit((int)test_failures());
+    }
+    EXPECT_EQ(waitpid(pid, &status, 0), pid);
+    EXPECT_EQ(status, 0);
+    return 0;
+}
+
+/* D4 X4 */
+RuntimeTest(debug, a_child_has_the_signal_as_it_was)
+{
+    cr_assert_eq(run_with("slow=10s", forks, NULL), 0);
+}
+
 /* X1 X4 */
 RuntimeTest(debug, a_slow_step_on_a_loop_of_ones_own_is_reported_too)
 {
@@ -184,6 +208,46 @@ RuntimeTest(debug, callbacks_that_wait_for_a_time_in_between_are_no_chain)
 {
     lines_begin();
     cr_assert_eq(run_with("chain=50", runs_ticks, NULL), 0);
+    lines_end(0);
+}
+
+struct volley {
+    raddle_loop *loops[2];
+    raddle_future *ended;
+    unsigned left;
+};
+
+static void to_the_other(void *arg)
+{
+    struct volley *v = arg;
+
+    if (--v->left)
+        EXPECT_EQ(raddle_call_soon(v->loops[v->left % 2], to_the_other, v), 0);
+    else
+        EXPECT_EQ(raddle_future_set(v->ended, 0, NULL), 0);
+}
+
+RuntimeTest(debug, X5_callbacks_to_and_fro_between_loops_are_no_chain)
+{
+    struct volley v = {.left = 100};
+    struct raddle_outcome outcome;
+    raddle_loop_thread *threads[2];
+
+    setenv("RADDLE_DEBUG", "chain=50", 1);
+    lines_begin();
+    cr_assert_eq(raddle_future_create(&v.ended), 0);
+    for (int i = 0; i < 2; i++) {
+        cr_assert_eq(raddle_loop_thread_start(&threads[i], NULL, NULL, NULL), 0);
+        v.loops[i] = raddle_loop_thread_loop(threads[i]);
+    }
+    cr_assert_eq(raddle_call_soon(v.loops[0], to_the_other, &v), 0);
+    cr_assert_eq(raddle_future_wait_thread(v.ended, RADDLE_NEVER, &outcome), 0);
+    for (int i = 0; i < 2; i++) {
+        (void)raddle_loop_thread_cancel(threads[i], NULL);
+        (void)!raddle_loop_thread_join(threads[i], NULL);
+    }
+    raddle_future_unref(v.ended);
+    unsetenv("RADDLE_DEBUG");
     lines_end(0);
 }
 
@@ -361,6 +425,47 @@ RuntimeTest(debug, the_failure_of_a_task_with_a_handle_is_reported_when_that_goe
     cr_assert_eq(debug_run(drops_handle, NULL), 0);
     lines_end(1);
     lines_have(0, "nobody has read it: ");
+}
+
+/* Its only handle is its own. */
+static int knows_itself(void *arg)
+{
+    EXPECT(raddle_self() != NULL);
+    return *(int *)arg;
+}
+
+static int second_knows_itself(void *arg)
+{
+    int first = -EIO, second = -EPIPE;
+    struct raddle_group g;
+
+    (void)arg;
+    OPEN(&g, .mode = RADDLE_COLLECT, .max_live = 1);
+    SPAWN(&g, NULL, fails, &first);
+    SPAWN(&g, NULL, knows_itself, &second);
+    return raddle_group_close(&g, 0) == -EIO ? 0 : -EPROTO;
+}
+
+static int asks_who_failed(const struct raddle_error_event *event, void *arg)
+{
+    raddle_task *self = raddle_self();
+
+    EXPECT_STR(raddle_task_name(self), event->task);
+    EXPECT_EQ(raddle_outcome_of(self, &(struct raddle_outcome){.rc = 0}), -EINPROGRESS);
+    raddle_task_unref(raddle_task_ref(self));
+    ++*(unsigned *)arg;
+    return 0;
+}
+
+/* The handler is called in the task, which is one still. */
+RuntimeTest(debug, X8_of_a_task_that_nobody_else_has_a_handle_of_while_it_is_there)
+{
+    unsigned count = 0;
+
+    raddle_on_error(asks_who_failed, &count);
+    cr_assert_eq(debug_run(second_knows_itself, NULL), 0);
+    raddle_on_error(NULL, NULL);
+    EXPECT_EQ(count, 1);
 }
 
 /* What is left open. */

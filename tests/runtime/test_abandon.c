@@ -4,6 +4,9 @@
 #include "tests/support/fixture.h"
 
 #include <errno.h>
+#include <pthread.h>
+
+#include "sched/strand.h"
 
 TestSuite(abandon, .timeout = 30);
 
@@ -227,6 +230,70 @@ static int in_a_strand(void *arg)
 Test(abandon, others_of_its_strand_go_on)
 {
     run(in_a_strand, 1);
+}
+
+/* The turn is its spawner's, and stays that. */
+static int keeps_its_turn(void *arg)
+{
+    struct rdl_strand *strand = (struct rdl_strand *)(void *)raddle_running_strand();
+    struct raddle_group group;
+    int rc = raddle_group_open(&group, &(struct raddle_group_options){.mode = RADDLE_COLLECT});
+
+    if (rc == 0)
+        rc = raddle_spawn(&group, NULL, at_once, arg,
+                          &(struct raddle_spawn_options){.eager_start = true});
+    EXPECT_EQ(rc, 0);
+    EXPECT_EQ(raddle_group_errors(&group), 1);
+    EXPECT(strand->taken);
+    EXPECT_EQ(raddle_group_close(&group, rc), RC);
+    return 0;
+}
+
+static int started_eagerly(void *arg)
+{
+    raddle_strand *strand;
+    struct raddle_group group;
+    int rc = raddle_group_open(&group, NULL);
+
+    (void)arg;
+    if (rc == 0)
+        rc = raddle_strand_create(&strand);
+    if (rc == 0)
+        rc = raddle_spawn(&group, NULL, keeps_its_turn, NULL,
+                          &(struct raddle_spawn_options){.strand = strand});
+    EXPECT_EQ(raddle_group_close(&group, rc), 0);
+    raddle_strand_unref(strand);
+    return 0;
+}
+
+Test(abandon, one_that_was_started_eagerly_leaves_its_spawner_the_turn_of_their_strand)
+{
+    struct test_footprint before = fixture_begin();
+
+    cr_assert_eq(test_run_on(1, started_eagerly, NULL), 0);
+    before.stacks += 1;
+    fixture_end(&before);
+}
+
+static void *run_there(void *loop)
+{
+    EXPECT_EQ(raddle_loop_run_until_complete(loop, ends_as_failed, NULL), 0);
+    return NULL;
+}
+
+/* Nothing is left on it. */
+Test(abandon, its_loop_can_be_closed_by_another_thread)
+{
+    struct test_footprint before = fixture_begin();
+    raddle_loop *loop;
+    pthread_t thread;
+
+    cr_assert_eq(raddle_new_loop(&loop), 0);
+    cr_assert_eq(pthread_create(&thread, NULL, run_there, loop), 0);
+    cr_assert_eq(pthread_join(thread, NULL), 0);
+    cr_assert_eq(raddle_loop_close(loop), 0);
+    before.stacks += 1;
+    fixture_end(&before);
 }
 
 static int many(void *arg)
