@@ -227,7 +227,8 @@ static void to_the_other(void *arg)
         EXPECT_EQ(raddle_future_set(v->ended, 0, NULL), 0);
 }
 
-RuntimeTest(debug, X5_callbacks_to_and_fro_between_loops_are_no_chain)
+/* X5 */
+RuntimeTest(debug, callbacks_to_and_fro_between_loops_are_no_chain)
 {
     struct volley v = {.left = 100};
     struct raddle_outcome outcome;
@@ -458,7 +459,8 @@ static int asks_who_failed(const struct raddle_error_event *event, void *arg)
 }
 
 /* The handler is called in the task, which is one still. */
-RuntimeTest(debug, X8_of_a_task_that_nobody_else_has_a_handle_of_while_it_is_there)
+/* X8 */
+RuntimeTest(debug, of_a_task_that_nobody_else_has_a_handle_of_while_it_is_there)
 {
     unsigned count = 0;
 
