@@ -103,6 +103,7 @@ static int lives(void *arg)
     struct meeting m = {.at = {.sin_family = AF_INET}};
     socklen_t length = sizeof(m.at);
     struct raddle_scope scope;
+    char byte;
     int rc;
 
     (void)arg;
@@ -110,6 +111,9 @@ static int lives(void *arg)
     rc = m.listener = raddle_fd_socket(AF_INET, SOCK_STREAM, 0);
     if (rc < 0)
         return rc;
+    /* It is known before it listens, and is looked at again after that. */
+    if (raddle_fd_recv(m.listener, &byte, 1, 0) >= 0)
+        rc = FAULT_WRONG;
     if (bind(m.listener, (const void *)&m.at, sizeof(m.at)) < 0 || listen(m.listener, 4) < 0 ||
         getsockname(m.listener, (void *)&m.at, &length) < 0)
         rc = -errno;
