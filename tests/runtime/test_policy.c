@@ -144,7 +144,7 @@ RuntimeTest(policy, one_that_is_no_good_is_refused)
     a.base = &a;
     cr_assert_eq(raddle_set_policy(&a), -EINVAL);
     a.base = NULL;
-    for (int i = 0; i < 4; i++) {
+    for (int i = 0; i < 3; i++) {
         a.reserved[i] = 1;
         cr_assert_eq(raddle_set_policy(&a), -EINVAL);
         cr_assert_eq(raddle_set_policy(&b), -EINVAL);
