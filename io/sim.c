@@ -12,9 +12,10 @@
  * queues stand. So the order within a loop that is part of a team, which promises none, is drawn as well.
  * That of a loop that is alone is asyncio's, and stays.
  *
- * When no loop can go on, time jumps. When nothing is left to jump to, the world stands still: if no other
- * thread does something about that, it is told, with what each task waits for, and the process ends, because
- * tasks that will never go on can't be taken from their stacks.
+ * When no loop can go on, those who wait for that are told (io/sim_quiesce.c); without any, time jumps. When
+ * nothing is left to jump to, the world stands still: if no other thread does something about that, it is told,
+ * with what each task waits for, and the process ends, because tasks that will never go on can't be taken from
+ * their stacks.
  */
 #define _GNU_SOURCE
 #include "io/sim.h"
@@ -137,6 +138,11 @@ static struct rdl_sim *wait_for_turn(struct rdl_sim *self)
         sim = draw(world);
         if (sim)
             return sim;
+        /* The same goes for these. */
+        if (rdl_sim_quiesced(world)) {
+            self->until_ns = world->now_ns;
+            continue;
+        }
         next = next_event(world);
         if (rdl_sim_is_held())
             rdl_sim_wait_really(world, bell, next);
@@ -326,6 +332,7 @@ static void sim_later(struct rdl_driver *driver, struct rdl_chore *chore)
 {
     struct rdl_sim_world *world = rdl_sim_of(driver)->world;
 
+    chore->work = true;
     rdl_sim_at(world, chore, world->now_ns + rdl_sim_length(world, JOB_LEAST_NS, JOB_MOST_NS));
 }
 

@@ -18,6 +18,7 @@
 #include "io/sim_options.h"
 #include "sched/coroutine.h"
 
+struct rdl_sim_quiesce;
 struct rdl_stack;
 
 /* Where the clock of every world begins: a replay must not depend on when it is. */
@@ -59,9 +60,10 @@ struct rdl_sim_world {
     struct rdl_sim *loops;
     unsigned users; /* drivers and sockets */
     struct rdl_sim_socket *sockets;
-    unsigned port;             /* of the last client */
-    bool cut;                  /* the network is */
-    rdl_atomic(uint32_t) bell; /* any thread: counts what a real wait must not sleep over */
+    unsigned port;                   /* of the last client */
+    bool cut;                        /* the network is */
+    struct rdl_sim_quiesce *quiesce; /* who waits until all others wait, the first one first */
+    rdl_atomic(uint32_t) bell;       /* any thread: counts what a real wait must not sleep over */
 };
 
 static inline struct rdl_sim *rdl_sim_of(struct rdl_driver *driver)
@@ -127,6 +129,12 @@ void rdl_sim_thread_join(struct rdl_driver *first, struct rdl_driver *driver);
 /* Who tells the world, literally, that a world has come to a standstill: nothing can happen in it any more, and
  * somebody waits. name is that of the world. Does not return. */
 void rdl_sim_on_standstill(void (*fn)(const char *name));
+
+/* sim_quiesce.c */
+
+/* No loop can go on, and what is due has been done: wakes those who wait for that, unless there are jobs that have
+ * yet to end. Returns how many it were. */
+unsigned rdl_sim_quiesced(struct rdl_sim_world *world);
 
 /* sim_net.c */
 

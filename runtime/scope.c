@@ -130,6 +130,35 @@ int raddle_scope_leave(struct raddle_scope *scope, int rc)
     return rc;
 }
 
+/* The scope is cancelled, so every cancellation point in it takes the slow way, through rdl_cancel_look(), which notes
+ * it: what they cost otherwise stays as it is. */
+int raddle_scope_probe(int (*fn)(void *arg), void *arg)
+{
+    struct rdl_fiber *self = rdl_fiber_self();
+    struct raddle_scope scope;
+    uint32_t outer_depth;
+    bool outer_met, met;
+    int rc;
+
+    if (!self)
+        return -EPERM;
+    if (!fn)
+        return -EINVAL;
+    outer_depth = self->probe_depth;
+    outer_met = self->met;
+    raddle_scope_enter(&scope, 0, 0);
+    raddle_scope_cancel(&scope, "a probe");
+    self->probe_depth = of(&scope)->depth;
+    self->met = false;
+    (void)fn(arg);
+    met = self->met;
+    rc = raddle_scope_leave(&scope, 0);
+    (void)rc; /* 0 stays 0 */
+    self->probe_depth = outer_depth;
+    self->met = outer_met || (met && self->scope->shield_depth <= outer_depth);
+    return met;
+}
+
 bool raddle_scope_cancelled(const struct raddle_scope *scope)
 {
     return rdl_atomic_load_acquire(&of((struct raddle_scope *)(uintptr_t)scope)->state) !=

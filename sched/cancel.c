@@ -166,6 +166,8 @@ int rdl_cancel_look(struct rdl_fiber *self)
         return 0;
     if (!is_inner(canceller, self))
         self->told = true;
+    if (self->scope->shield_depth <= self->probe_depth)
+        self->met = true;
     /* Every later look is slow, too, as long as it lasts. */
     (void)rdl_atomic_exchange_relaxed(&self->stack->wait.poked, 1u);
     return -ECANCELED;

@@ -24,6 +24,7 @@ struct rdl_op;
 struct rdl_chore {
     void (*call)(struct rdl_chore *chore);
     bool pending; /* handed over, and not called yet */
+    bool work;    /* the driver's: it is a piece of work, as of later() */
     uint32_t rank;
     int64_t at_ns;
     struct rdl_chore *next, *prev;

@@ -55,6 +55,9 @@ struct rdl_fiber {
     bool quiet;     /* started by a loop for itself: no other is woken for it */
     bool lent;      /* started eagerly, and runs on its spawner's turn of their strand */
     bool told;      /* that it is cancelled, by more than a scope of its own */
+    bool met;       /* a cancellation point said so; see raddle_scope_probe() */
+    /* met is about points that no shield inside the scope of this depth holds off; 0: nobody asks */
+    uint32_t probe_depth;
 
     /* For dumps: what it waits for, a static string (NULL: it doesn't), an object, since when.
      * Written by the fiber, read by anyone at any time. */

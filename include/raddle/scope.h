@@ -195,6 +195,20 @@ RADDLE_API void raddle_scope_cancel(struct raddle_scope *scope, const char *reas
 RADDLE_API bool raddle_scope_cancelled(const struct raddle_scope *scope);
 
 /**
+ * Whether fn(arg) meets a cancellation point, for tests: it is called in a scope that is cancelled already, and every
+ * point in it fails with -ECANCELED. One that fn swallows counts; one that it has shielded doesn't, and nor do
+ * raddle_cancelled() and what fn's children meet. What fn returns is dropped.
+ *
+ * Returns   1 if it met one, 0 if not, or, without a call,
+ *           -EINVAL  fn is NULL
+ *           -EPERM   outside a task
+ * Context   Inside a task, which is the one that calls fn.
+ * Cancel    None but those of fn.
+ * Since     0.1
+ */
+RADDLE_API RADDLE_NODISCARD int raddle_scope_probe(int (*fn)(void *arg), void *arg);
+
+/**
  * Whether the next cancellation point of the current task would fail.
  *
  * Context   Inside a task; false outside.

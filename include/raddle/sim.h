@@ -108,6 +108,25 @@ RADDLE_API void raddle_sim_release(void);
  */
 RADDLE_API int raddle_sim_cut_network(bool cut);
 
+/**
+ * Waits until all others wait: no loop of the caller's world has a task or callback that could go on, a timer that is
+ * due, or an event that has come, and no job of an executor has yet to end. Others who are in this call wait, too, and
+ * all go on together. The clock does not jump for it, except to the ends of jobs.
+ *
+ * What comes later has not come: data that is on its way (latency, a network that is cut), timers, and what threads
+ * outside may do, also while they hold the time. What comes at a time that the clock has reached meanwhile has: each
+ * look at it moves it.
+ *
+ * Returns   0, or
+ *           -ECANCELED  the caller was cancelled
+ *           -ENOTSUP    the loop isn't simulated
+ *           -EPERM      outside a task
+ * Context   Inside a task.
+ * Cancel    Cancellation point.
+ * Since     0.1
+ */
+RADDLE_API RADDLE_NODISCARD int raddle_sim_quiesce(void);
+
 #ifdef __cplusplus
 }
 #endif

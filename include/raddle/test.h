@@ -185,6 +185,53 @@ void raddle_test_cleanup_at(raddle_task_fn *fn, void *arg, const char *file, int
 /** What raddle_assert_ok() calls. */
 ssize_t raddle_test_ok(ssize_t result, const char *what, const char *file, int line);
 
+/**
+ * Suspends the caller until every other task of the run waits: none could go on, no event is ready, nothing is due, no
+ * job of an executor has yet to end. Then what the body has set going has got as far as it gets by itself.
+ *
+ *     raddle_assert_ok(raddle_spawn(raddle_test_group(), NULL, consumer, &queue, NULL));
+ *     raddle_assert_ok(raddle_test_quiesce());
+ *     cr_assert(consumer_waits);
+ *
+ * What arrives later has not arrived: the simulated network takes its time, and a task that waits for data on its
+ * way waits, as one that sleeps does. Several tasks in this call wait for the others only, and go on together.
+ *
+ * In simulated runs only: raddle/sim.h, which has it as raddle_sim_quiesce(). In a real run that all wait is true for
+ * a moment only: the kernel and threads are at work meanwhile, and nobody can ask all of them at once. There an event
+ * or a latch says what the test waits for.
+ *
+ * Returns   0, or
+ *           -ECANCELED  the caller was cancelled
+ *           -ENOTSUP    the run is a real one
+ *           -EPERM      outside a task
+ * Context   Any task of the test.
+ * Cancel    Cancellation point.
+ */
+int raddle_test_quiesce(void);
+
+/**
+ * Whether fn(arg) meets a cancellation point: it is called, by the caller's task, in a scope that is cancelled already,
+ * and every point in it fails with -ECANCELED. One that fn swallows counts; one that it has shielded doesn't, and nor do
+ * raddle_cancelled() and what its children meet. What fn returns is dropped.
+ *
+ * Returns   1 if it met one, 0 if not, or
+ *           -EINVAL  fn is NULL
+ *           -EPERM   outside a task
+ * Context   Any task of the test.
+ * Cancel    No cancellation point but those of fn.
+ */
+int raddle_test_cancel_point(raddle_task_fn *fn, void *arg);
+
+/** Asserts that fn(arg) meets a cancellation point, as raddle_test_cancel_point() says; and that it meets none. */
+#define raddle_assert_cancel_point(fn, arg)                                                        \
+    raddle_test_cancel_point_at((fn), (arg), 1, #fn "(" #arg ")", __FILE__, __LINE__)
+#define raddle_assert_no_cancel_point(fn, arg)                                                     \
+    raddle_test_cancel_point_at((fn), (arg), 0, #fn "(" #arg ")", __FILE__, __LINE__)
+
+/** What they call. */
+void raddle_test_cancel_point_at(raddle_task_fn *fn, void *arg, int wanted, const char *what,
+                                 const char *file, int line);
+
 /** What assertions call when they failed, in place of Criterion's functions, which jump. */
 __attribute__((noreturn)) void raddle_test_abort(void);
 void raddle_test_continue(void);

@@ -389,6 +389,26 @@ RADDLE_TEST(fails, leaves_an_unread_future)
     raddle_future_unref(future);
 }
 
+/* Cancellation points. */
+
+static int yields(void *arg)
+{
+    (void)arg;
+    return raddle_yield();
+}
+
+RADDLE_TEST(fails, expects_a_cancellation_point)
+{
+    raddle_assert_cancel_point(fail, NULL);
+    say("not reached");
+}
+
+RADDLE_TEST(fails, expects_no_cancellation_point)
+{
+    raddle_assert_no_cancel_point(yields, NULL);
+    say("not reached");
+}
+
 /* Seeds. */
 
 static unsigned long first;

@@ -132,6 +132,11 @@ says "reported: task \"fail\" \($(line failure)\) failed: Input/output error"
 run leaves_an_unread_future
 says "reported: a future made at .*$(line future) failed, and nobody has read it"
 
+run expects_a_cancellation_point
+says "fail\(NULL\) met no cancellation point" "said: teardown"
+run expects_no_cancellation_point
+says "yields\(NULL\) met a cancellation point" "said: teardown"
+
 # A failing seed is named in a way that can be pasted, and fails again.
 if [ -z "$simulated" ]; then
     run with_some_seed

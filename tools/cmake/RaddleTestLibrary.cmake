@@ -16,6 +16,7 @@ function(raddle_test_library)
   add_library(raddle_test STATIC
     runtime/test/open.c
     runtime/test/parts.c
+    runtime/test/points.c
     runtime/test/test.c
     runtime/test/verdict.c
     runtime/test/watch.c)
