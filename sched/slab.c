@@ -126,7 +126,8 @@ struct rdl_slab *rdl_slab_of(const struct rdl_stack *stack)
     uint32_t index = stack->id >> RDL_SLAB_STACKS_SHIFT;
     struct table *table = rdl_atomic_load_acquire(&tables[index / TABLE_SLABS].memory);
 
-    return &table->slabs[index % TABLE_SLABS]; /* whoever has a stack knows that its table is there */
+    return &table->slabs[index %
+                         TABLE_SLABS]; /* whoever has a stack knows that its table is there */
 }
 
 struct rdl_stack *rdl_stack_at(uint32_t id)

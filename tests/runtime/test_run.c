@@ -32,9 +32,9 @@ RuntimeTest(run, returns_what_the_main_task_returned)
 RuntimeTest(run, bad_options_run_nothing)
 {
     struct raddle_run_options bad[] = {
-        {.loops = 1025},         {.flags = 32},        {.mobility = (enum raddle_mobility)4},
-        {.slow_ns = -1},         {.reserved = {1}},    {.reserved = {0, 1}},
-        {.debug = "always"},     {.driver = "kqueue"},
+        {.loops = 1025},     {.flags = 32},        {.mobility = (enum raddle_mobility)4},
+        {.slow_ns = -1},     {.reserved = {1}},    {.reserved = {0, 1}},
+        {.debug = "always"}, {.driver = "kqueue"},
     };
     int rc = 5;
 
