@@ -91,10 +91,19 @@ void rdl_switch_stacks(void **save, void *load);
 #define RDL_CLOBBER_AVX512
 #endif
 
+#ifdef __GCC_HAVE_DWARF2_CFI_ASM
+#define RDL_CFI_NO_CALLER ".cfi_remember_state\n\t.cfi_undefined %%rip\n\t"
+#define RDL_CFI_CALLER    "\t.cfi_restore_state\n"
+#else
+#define RDL_CFI_NO_CALLER
+#define RDL_CFI_CALLER
+#endif
+
 /*
  * The record that switch_x86_64.S describes is a local variable here: nothing is pushed, so the
- * stack pointer moves in a single instruction, the compiler's own CFI is right at every other one,
- * and the red zone is nobody's concern. rbp is saved by hand because a function with a frame
+ * stack pointer moves in a single instruction, and the red zone is nobody's concern. The compiler's own CFI is right
+ * but for the two instructions after that one, which stand on another frame: who unwinds there, in a signal handler,
+ * is told that this is the outermost. rbp is saved by hand because a function with a frame
  * pointer may not name it as clobbered.
  *
  * The call that never happens is for gcc. Its interprocedural analysis believes that a function
@@ -120,10 +129,8 @@ rdl_coroutine_switch_inline(struct rdl_coroutine *from, struct rdl_coroutine *to
         "movq %%rsp, %[sp]\n\t"
         "leaq %[pc], %%rax\n\t"
         "movq %%rax, (%%rdi)\n\t"
-        "movq 16(%%rsi), %%rsp\n\t"
-        "movq 8(%%rsi), %%rbp\n\t"
-        "jmpq *(%%rsi)\n"
-        "1:\tendbr64"
+        "movq 16(%%rsi), %%rsp\n\t" RDL_CFI_NO_CALLER "movq 8(%%rsi), %%rbp\n\t"
+        "jmpq *(%%rsi)\n" RDL_CFI_CALLER "1:\tendbr64"
         : "+D"(save), "+S"(load), [pc] "=m"(record[0]), [fp] "=m"(record[1]), [sp] "=m"(record[2])
         :
         : "rax", "rbx", "rcx", "rdx", "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15", "xmm0",

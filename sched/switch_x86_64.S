@@ -50,8 +50,11 @@ rdl_switch_stacks:
     movq    %rax, (%rdi)
 
     movq    16(%rsi), %rsp
+    .cfi_remember_state
+    .cfi_undefined %rip     /* on the frame of another: nobody unwinds from here */
     movq    8(%rsi), %rbp
     jmpq    *(%rsi)
+    .cfi_restore_state
 
 .Lresume:
     endbr64

@@ -6,10 +6,12 @@
 #include "tests/conformance/child.h"
 #include "tests/conformance/lines.h"
 
+#include <execinfo.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/time.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -74,6 +76,57 @@ RuntimeTest(debug, a_slow_step_is_reported_while_it_lasts_with_the_name_and_the_
     lines_begin();
     cr_assert_eq(run_with("slow=20ms", spawns_slow, NULL), 0);
     expect_slow_task();
+}
+
+/* Walks the stack that it interrupts, as the library's handler does. */
+static rdl_atomic(unsigned) walks;
+
+static void walk(int number)
+{
+    void *frames[32];
+    int saved = errno;
+
+    (void)number;
+    EXPECT(backtrace(frames, 32) > 0);
+    rdl_atomic_fetch_add_relaxed(&walks, 1u);
+    errno = saved;
+}
+
+static int yields_on(void *arg)
+{
+    int rc = 0;
+
+    (void)arg;
+    while (rc == 0 && rdl_atomic_load_relaxed(&walks) < 5000)
+        rc = raddle_yield();
+    return rc;
+}
+
+static int is_interrupted(void *arg)
+{
+    struct sigaction walking = {.sa_handler = walk, .sa_flags = SA_RESTART | SA_ONSTACK}, old;
+    struct itimerval often = {{.tv_usec = 20}, {.tv_usec = 20}}, never = {{0}, {0}};
+    struct raddle_group g;
+    void *warm[1];
+    int rc;
+
+    (void)arg;
+    (void)backtrace(warm, 1);
+    EXPECT_EQ(sigaction(SIGALRM, &walking, &old), 0);
+    OPEN(&g, .mode = RADDLE_FAIL_FAST);
+    SPAWN(&g, NULL, yields_on, NULL);
+    SPAWN(&g, NULL, yields_on, NULL);
+    EXPECT_EQ(setitimer(ITIMER_REAL, &often, NULL), 0);
+    rc = raddle_group_close(&g, 0);
+    EXPECT_EQ(setitimer(ITIMER_REAL, &never, NULL), 0);
+    EXPECT_EQ(sigaction(SIGALRM, &old, NULL), 0);
+    return rc;
+}
+
+/* A late question may find the loop between two stacks. */
+RuntimeTest(debug, X4_who_is_interrupted_in_a_switch_can_be_walked)
+{
+    cr_assert_eq(test_run_on(1, is_interrupted, NULL), 0);
 }
 
 /* In the child there is nobody who would ask, and who begins to does so as if nobody ever had. */
