@@ -15,8 +15,9 @@
  * handle's is looked up under its lock, as another task may lie where one that has ended was.
  *
  * What ends a member's wait from outside is a cancellation. One whose scopes are cancelled already is about to leave,
- * and is no member, nor is one that was refused. One that has a deadline will: the cycle is reported, but nobody is refused. One that might be
- * cancelled by somebody else one day counts as waiting for ever.
+ * and is no member, nor is one that was refused. One that has a deadline will, and the children of a group that isn't
+ * RADDLE_COLLECT may be, as long as one of them doesn't wait: such a cycle is reported, but nobody is refused. One that
+ * might be cancelled by somebody else one day counts as waiting for ever.
  *
  * Why none is missed. Of the members the last to enter finds the others there, provided that each edge is there when
  * its wait is entered, and only changes to point at somebody who doesn't wait: a lock is passed on to one whose wait
@@ -25,7 +26,7 @@
  * Not in the graph: whatever waits for one of several (select, raddle_wait(), raddle_group_next()), conditions, and
  * readers of a lock as those who hold it up, which are only counted.
  *
- * Locks: the graph's, then a handle's. It is held over no suspension, and over the wake of one that is refused.
+ * Locks: the graph's, then a handle's or a group's. It is held over no suspension, and over the wake of one that is refused.
  */
 #define _GNU_SOURCE
 #include "runtime/deadlock.h"
@@ -162,6 +163,21 @@ static void reach(struct search *s, struct rdl_blocked *from, struct rdl_blocked
     s->last = b;
 }
 
+/* May the children of group that wait be cancelled by one that doesn't: by its failure, or its success? */
+static bool may_be_ended(struct rdl_group *group)
+{
+    size_t waiting = 0, live;
+
+    if (group->mode == RADDLE_COLLECT)
+        return false;
+    for (struct rdl_blocked *c = by_group[bucket_of((uintptr_t)group)]; c; c = c->next_child)
+        waiting += c->fiber && task_of(c)->group == group;
+    rdl_lock_acquire(&group->lock);
+    live = group->live;
+    rdl_lock_release(&group->lock);
+    return waiting < live;
+}
+
 /* Those for whom b waits, as far as they wait themselves. */
 static void go_on(struct search *s, struct rdl_blocked *b)
 {
@@ -177,6 +193,8 @@ static void go_on(struct search *s, struct rdl_blocked *b)
         rdl_lock_release(&b->task->lock);
         break;
     case RDL_BLOCKED_BY_GROUP:
+        if (!s->deadlines && may_be_ended(b->group))
+            return;
         for (struct rdl_blocked *c = by_group[bucket_of((uintptr_t)b->group)]; c; c = c->next_child)
             if (c->fiber && task_of(c)->group == b->group)
                 reach(s, b, c);
@@ -284,7 +302,8 @@ static char *describe_cycle(const struct rdl_blocked *start, const struct rdl_bl
     if (refused)
         say(&t, "; the wait of %s ends with -EDEADLK", who(refused, name));
     else
-        say(&t, deadlines ? "; a deadline will end it" : "; nothing will end it");
+        say(&t, deadlines ? "; a deadline, or the end of another task of a group, may end it"
+                          : "; nothing will end it");
     return t.start;
 }
 

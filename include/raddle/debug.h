@@ -29,7 +29,8 @@
  *                mutex, for a read-write lock that is locked to write, in raddle_join(), in raddle_group_close(). Named
  *                are all of them, what each waits for and since where it is locked. The wait fails with -EDEADLK; if it
  *                can't fail (raddle_group_close(), the relocking in raddle_cond_wait()), another of the circle does. If
- *                a wait in it has a deadline, it is reported only, and ends by that. A task that is cancelled already is
+ *                a wait in it has a deadline, or is for a group in which a task that doesn't wait may still end the
+ *                others (one that isn't RADDLE_COLLECT), it is reported only. A task that is cancelled already is
  *                in no circle; that one might be cancelled by somebody else one day doesn't count. Not seen: who waits
  *                for one of several things, for a condition, or for the readers of a lock. A task that locks or joins
  *                itself is refused without debug mode as well, and reported with it.

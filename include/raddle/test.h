@@ -25,6 +25,10 @@
  * task to end: there cr_assert() ends the test at once, without a teardown; use cr_expect(). It is the same in the
  * main task of a raddle_run() that the test makes itself. cr_skip_test() ends the process at once, too.
  *
+ * Processes. A test that calls exit() ends there, without teardown and search for what is left; with 0 it passes. The
+ * child of a fork() must not assert anything: Criterion doesn't listen to it, and it would wait for an answer for
+ * ever. It ends by _exit(), and its status is for the test to look at.
+ *
  * Time. Each part of a test has a limit, in real time. A part that takes longer fails the test, with the tree of
  * all tasks, where each was spawned and what it waits for, and is cancelled. If it isn't over five seconds later,
  * the test ends without what would have followed. In virtual time a test in which nothing can happen any more has
@@ -162,7 +166,8 @@ struct raddle_group *raddle_test_group(void);
 
 /**
  * raddle_test_cleanup(fn, arg): has fn(arg) called after the teardown, as a task; of several, the last one first. A
- * negative result fails the test. One may register another.
+ * negative result fails the test. One may register another; a task of raddle_test_group() that registers one when
+ * the last has been called fails the test.
  *
  * Context   Any task of the test.
  * Lifetime  arg must live until then: it can't lie in a frame of the body.

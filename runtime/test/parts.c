@@ -213,6 +213,8 @@ static void check_left(unsigned what, const char *kind)
         rdl_test_fail("%d %s left\n%s", count, kind, text ? text : "");
     else if (text && *text) /* there was no room for all of it */
         rdl_test_fail("many %s left\n%s", kind, text);
+    else if (count < 0)
+        rdl_test_fail("nobody knows whether %s left: %s", kind, raddle_strerror(count));
     free(text);
 }
 
@@ -231,6 +233,17 @@ static void run_parts(struct rdl_test *test)
     }
     while ((c = take_cleanup())) {
         run_part(test, "clean-up", call_cleanup, c, o->teardown_ns);
+        free(c);
+    }
+}
+
+/* The test's group has ended: what its tasks registered meanwhile can't be called any more. */
+static void refuse_cleanups(void)
+{
+    struct cleanup *c;
+
+    while ((c = take_cleanup())) {
+        rdl_test_fail_at(c->file, c->line, "a clean-up was registered after the last one");
         free(c);
     }
 }
@@ -266,11 +279,14 @@ int rdl_test_main(void *arg)
         set_current(test);
         run_parts(test);
         end_group(test, keeper);
+        refuse_cleanups();
         set_current(NULL);
     }
     raddle_task_unref(keeper);
     rc = raddle_group_close(&group, rc);
     raddle_ctx_unref(test->context);
+    /* Another loop that a task holds is waited for, too. */
+    rdl_test_watch("the search for what was left", test->options.teardown_ns, NULL);
     if (rc == 0 && !(test->options.allow & RADDLE_TEST_TASKS))
         check_left(RADDLE_LEFT_TASKS, "tasks were");
     if (rc == 0 && !(test->options.allow & RADDLE_TEST_CALLBACKS))

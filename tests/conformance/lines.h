@@ -36,6 +36,17 @@ static inline void lines_begin(void)
     raddle_on_report(lines_note, NULL);
 }
 
+/* How many have come so far. */
+static inline unsigned lines_count(void)
+{
+    unsigned count;
+
+    pthread_mutex_lock(&lines.lock);
+    count = lines.count;
+    pthread_mutex_unlock(&lines.lock);
+    return count;
+}
+
 /* Expects that so many have come. */
 static inline void lines_end(unsigned count)
 {

@@ -117,11 +117,17 @@ function read_source(line,    i, n, ids, name, test) {
         return
     }
     tests_in[FILENAME] += test
+    if (test && FILENAME in shown_by_function) {
+        complain(short(FILENAME) ": rows are named, but it is no test: " shown_by_function[FILENAME])
+        delete shown_by_function[FILENAME]
+    }
     if (is_tag(before)) {
         name = test || (!tests_in[FILENAME] && is_bare(before)) ? name_in(line) : ""
         n = split(rows_in(before), ids, " ")
         for (i = 1; name != "" && i <= n; i++)
             add_test(ids[i], FILENAME, name)
+        if (name != "" && !test)
+            shown_by_function[FILENAME] = name
         if (name == "" && is_bare(before))
             complain(short(FILENAME) ":" FNR ": rows are named, but there is no test: " before)
     } else if (test && before ~ /^\/\* [A-Z][A-Z]?[0-9]+[ ,:].*\*\/$/) {

@@ -90,4 +90,7 @@ bites 'rows are named otherwise than by themselves: /* A2, A1 */'
 fresh
 sed -i 's/RuntimeTest(thing, is_done)/static int helper(void)/' "$work/tests/conformance/test_thing.c"
 bites 'rows are named, but there is no test: /* A2 */'
+fresh
+sed -i '1i /* A2 */\nstatic int helper(void)' "$work/tests/conformance/test_thing.c"
+bites 'conformance/test_thing.c: rows are named, but it is no test: helper'
 exit "$bad"

@@ -359,7 +359,7 @@ RuntimeTest(deadlock, a_cycle_that_a_deadline_ends_is_reported_and_nobody_refuse
     cr_assert_eq(debug_run(within_a_deadline, NULL), 0);
     lines_end(1);
     lines_have(0, "deadlock: task \"main\" waits at ");
-    lines_have(0, "; a deadline will end it");
+    lines_have(0, "; a deadline, or ");
 }
 
 /* Groups. */
@@ -373,6 +373,8 @@ static int locks_first(void *arg)
         EXPECT_EQ(raddle_unlock(&first), 0);
     return rc;
 }
+
+static rdl_atomic(unsigned) stage; /* of a test: what has come about */
 
 static int closes_with_the_lock(void *arg)
 {
@@ -390,6 +392,53 @@ static int closes_with_the_lock(void *arg)
     return 0;
 }
 
+static int fails_when_told(void *arg)
+{
+    (void)arg;
+    test_await(&stage, 1);
+    return -EIO;
+}
+
+static int tells_when_reported(void *arg)
+{
+    (void)arg;
+    while (lines_count() == 0)
+        if (raddle_yield() < 0)
+            return 0;
+    rdl_atomic_store_release(&stage, 1u);
+    return 0;
+}
+
+/* As in closes_with_the_lock(), but another child runs, whose failure ends it all. */
+static int closes_beside_one_that_fails(void *arg)
+{
+    struct raddle_group g, others;
+    raddle_task *child;
+
+    (void)arg;
+    rdl_atomic_store_relaxed(&stage, 0u);
+    OPEN(&others, .mode = RADDLE_COLLECT);
+    OPEN(&g, .mode = RADDLE_FAIL_FAST);
+    EXPECT_EQ(raddle_lock(&first), 0);
+    SPAWN(&g, NULL, fails_when_told, NULL);
+    SPAWN(&others, NULL, tells_when_reported, NULL);
+    SPAWN_AS(&g, &child, locks_first, NULL, "child");
+    test_let_park_for(child, LOCKS);
+    raddle_task_unref(child);
+    EXPECT_EQ(raddle_group_close(&g, 0), -EIO);
+    EXPECT_EQ(raddle_unlock(&first), 0);
+    return raddle_group_close(&others, 0);
+}
+
+/* X12 */
+RuntimeTest(deadlock, a_cycle_that_a_sibling_may_end_is_reported_and_nobody_refused)
+{
+    lines_begin();
+    cr_assert_eq(debug_run(closes_beside_one_that_fails, NULL), 0);
+    lines_end(1);
+    lines_have(0, "or the end of another task of a group, may end it");
+}
+
 /* X12 */
 RuntimeTest(deadlock, who_closes_a_group_that_waits_for_it_ends_a_wait_of_the_cycle)
 {
@@ -402,17 +451,15 @@ RuntimeTest(deadlock, who_closes_a_group_that_waits_for_it_ends_a_wait_of_the_cy
     lines_have(0, "the wait of task \"child\" (");
 }
 
-static rdl_atomic(unsigned) stage; /* 1: C is there; 2: it waits */
-
 static int joins_outside(void *arg)
 {
     struct raddle_group g;
 
     (void)arg; /* its child joins C, which joins it */
     OPEN(&g, .mode = RADDLE_FAIL_FAST);
-    test_await(&stage, 1);
+    test_await(&stage, 1); /* C is there */
     SPAWN_AS(&g, &ring[1], joins, &ring[2], "B");
-    test_await(&stage, 2);
+    test_await(&stage, 2); /* and waits */
     return raddle_group_close(&g, 0);
 }
 

@@ -289,10 +289,15 @@ RADDLE_TEST(fails, is_stubborn, .timeout_ns = RADDLE_MS(500))
     (void)!raddle_scope_leave(&scope, sleep_forever(NULL));
 }
 
-RADDLE_TEST(fails, never_suspends, .timeout_ns = RADDLE_MS(500))
+static _Noreturn void spin(void)
 {
     for (volatile int i = 0;; i = 0)
         (void)i;
+}
+
+RADDLE_TEST(fails, never_suspends, .timeout_ns = RADDLE_MS(500))
+{
+    spin();
 }
 
 /* More and more tasks, faster than one can look at them. */
@@ -407,6 +412,41 @@ RADDLE_TEST(fails, expects_no_cancellation_point)
 {
     raddle_assert_no_cancel_point(yields, NULL);
     say("not reached");
+}
+
+static volatile bool elsewhere;
+
+static int hold_a_loop(void *arg)
+{
+    while (raddle_loop_count() > 1 && raddle_loop_index(raddle_running_loop()) == 0)
+        if (raddle_yield() < 0)
+            return 0;
+    elsewhere = true;
+    (void)arg;
+    spin();
+}
+
+/* Another loop than the first one's is still held when the parts are over. */
+RADDLE_TEST(fails, leaves_a_loop_that_is_held, .loops = 2, .teardown_ns = RADDLE_MS(500))
+{
+    const struct raddle_spawn_options options = {.mobility = RADDLE_MIGRATABLE};
+
+    raddle_assert_ok(raddle_spawn(raddle_background(), NULL, hold_a_loop, NULL, &options));
+    while (!elsewhere)
+        raddle_assert_ok(raddle_sleep(RADDLE_MS(1)));
+}
+
+static int clean_up_late(void *arg)
+{
+    (void)!sleep_forever(NULL);
+    raddle_test_cleanup(clean, arg); /* late */
+    return 0;
+}
+
+RADDLE_TEST(fails, cleans_up_late)
+{
+    raddle_assert_ok(raddle_spawn(raddle_test_group(), NULL, clean_up_late, first_one, NULL));
+    raddle_assert_ok(raddle_sleep(RADDLE_MS(1)));
 }
 
 /* Seeds. */

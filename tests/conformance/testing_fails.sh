@@ -131,6 +131,13 @@ run leaves_a_failure
 says "reported: task \"fail\" \($(line failure)\) failed: Input/output error"
 run leaves_an_unread_future
 says "reported: a future made at .*$(line future) failed, and nobody has read it"
+run cleans_up_late
+says "$(line late): Assertion Failed" "a clean-up was registered after the last one" "said: teardown"
+never "said: first clean-up"
+if [ -z "$simulated" ]; then # there all loops have one thread
+    run leaves_a_loop_that_is_held
+    in_order "said: teardown" "the search for what was left isn't over after its 0.500 s" "It is left there"
+fi
 
 run expects_a_cancellation_point
 says "fail\(NULL\) met no cancellation point" "said: teardown"
