@@ -132,7 +132,7 @@ RADDLE_API void raddle_all_tasks_free(struct raddle_task_info *list, size_t coun
  * first, and the first of all are the library's. For backtrace_symbols(3) and the like. Frames of 128 calls at most.
  *
  * pcs       room for max of them
- * Returns   how many were written; 0: task has ended; or
+ * Returns   how many were written; 0: task has ended, or max is 0; or
  *           -EBUSY    it runs or is about to, or has not begun, or went on each time it was looked at
  *           -ENOTSUP  it is in a generator, or this is not an x86-64
  *           -ENOMEM   no memory for a copy of its stack
