@@ -6,6 +6,7 @@
  *     sync.event          wait for an event that is set
  *     sync.channel        put a number and get it back
  *     sync.scope          enter a scope with a deadline from now, and leave it: a look at the clock, mostly
+ *     sync.var            read a context variable that the task has set
  */
 #include "tools/raddle/bench.h"
 
@@ -60,6 +61,15 @@ static int use_scope(struct resting *resting)
     return raddle_scope_leave(&scope, 0);
 }
 
+static const uint64_t unset = 0, set = 1;
+static struct raddle_var variable = RADDLE_VAR_INIT("bench", &unset, NULL);
+
+static int use_var(struct resting *resting)
+{
+    resting->done += *(const uint64_t *)raddle_var_get(&variable);
+    return 0;
+}
+
 /* The loop is expanded around each, so that a call through a pointer is not measured with it. */
 #define REPEAT(name)                                                                               \
     static int repeat_##name(void *arg, struct rdl_series *series)                                 \
@@ -83,13 +93,14 @@ REPEAT(sem)
 REPEAT(event)
 REPEAT(channel)
 REPEAT(scope)
+REPEAT(var)
 
 static const struct {
     const char *name;
     rdl_sample_fn *repeat;
 } rests[] = {
     {"sync.mutex", repeat_mutex},     {"sync.sem", repeat_sem},     {"sync.event", repeat_event},
-    {"sync.channel", repeat_channel}, {"sync.scope", repeat_scope},
+    {"sync.channel", repeat_channel}, {"sync.scope", repeat_scope}, {"sync.var", repeat_var},
 };
 
 static int sync_main(void *arg)
@@ -101,6 +112,8 @@ static int sync_main(void *arg)
                               .event = RADDLE_EVENT_INIT};
     int rc = raddle_chan_create(sizeof(uint64_t), 1, NULL, &resting.chan);
 
+    if (rc == 0)
+        rc = raddle_var_set(&variable, &set, NULL);
     raddle_event_set(&resting.event);
     for (size_t i = 0; rc == 0 && i < sizeof rests / sizeof rests[0]; i++)
         rc = rdl_bench_repeat(bench, rests[i].name, "ns", rests[i].repeat, &resting);

@@ -2,6 +2,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/http"
@@ -164,6 +165,75 @@ func channel(name string, divisor int) {
 
 func wake(name string, divisor int) {
 	talk(name, 20000/divisor, true)
+}
+
+func useMutex(name string, count int) {
+	var mutex sync.Mutex
+	done := 0
+	w := start()
+	for i := 0; i < count; i++ {
+		mutex.Lock()
+		done++
+		mutex.Unlock()
+	}
+	w.stop(name, count)
+	check(done == count, name)
+}
+
+func useChannel(name string, count int) {
+	room := make(chan int, 1)
+	done := 0
+	w := start()
+	for i := 0; i < count; i++ {
+		room <- 1
+		done += <-room
+	}
+	w.stop(name, count)
+	check(done == count, name)
+}
+
+func useScope(name string, count int) {
+	done := 0
+	w := start()
+	for i := 0; i < count; i++ {
+		scope, cancel := context.WithTimeout(context.Background(), time.Hour)
+		if scope.Err() == nil {
+			done++
+		}
+		cancel()
+	}
+	w.stop(name, count)
+	check(done == count, name)
+}
+
+type variable struct{}
+
+func useVar(name string, count int) {
+	has := context.WithValue(context.Background(), variable{}, 1)
+	done := 0
+	w := start()
+	for i := 0; i < count; i++ {
+		done += has.Value(variable{}).(int)
+	}
+	w.stop(name, count)
+	check(done == count, name)
+}
+
+// uncontended is what meets nobody. Go's standard library has no semaphore.
+func uncontended(name string, divisor int) {
+	uses := []struct {
+		name string
+		use  func(name string, count int)
+	}{{".mutex", useMutex}, {".channel", useChannel}, {".scope", useScope}, {".var", useVar}}
+	ended := make(chan struct{})
+	for _, one := range uses {
+		one := one
+		go func() {
+			one.use(name+one.name, 5000000/divisor)
+			ended <- struct{}{}
+		}()
+		<-ended
+	}
 }
 
 func grow(out chan int, number, leaves int) {
@@ -385,6 +455,7 @@ func main() {
 		{"wake.loops", wake, 2, false},
 		{"channel.1", channel, 1, false},
 		{"channel.2", channel, 2, false},
+		{"sync", uncontended, 1, false},
 		{"skynet.1", skynet, 1, false},
 		{"skynet.2", skynet, 2, false},
 		{"fib.1", fib, 1, false},

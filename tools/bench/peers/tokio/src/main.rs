@@ -1,14 +1,16 @@
 //! Tokio: see ../../peer.h for what a peer's program takes and prints.
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::{
+    compiler_fence, AtomicBool, AtomicU64, Ordering::Relaxed, Ordering::SeqCst,
+};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::runtime::{Builder, Runtime};
-use tokio::sync::{mpsc, Notify};
+use tokio::sync::{mpsc, Mutex, Notify, Semaphore};
 
 static SILENT: AtomicBool = AtomicBool::new(false);
 const SEED: u64 = 88172645463325252;
@@ -174,6 +176,81 @@ fn wake(name: &str, divisor: u64) {
     watch.stop(name, 2 * count);
     assert_eq!(sum, count * (count - 1) / 2);
     unsafe { libc::sched_setaffinity(0, std::mem::size_of_val(&allowed), &allowed) };
+}
+
+async fn use_mutex(count: u64) {
+    let mutex = Mutex::new(0);
+    let watch = Watch::start();
+    for _ in 0..count {
+        *mutex.lock().await += 1;
+    }
+    watch.stop("sync.mutex", count);
+    assert_eq!(mutex.into_inner(), count);
+}
+
+async fn use_sem(count: u64) {
+    let semaphore = Semaphore::new(1);
+    let mut done = 0;
+    let watch = Watch::start();
+    for _ in 0..count {
+        let _permit = semaphore.acquire().await.unwrap();
+        done += 1;
+    }
+    watch.stop("sync.sem", count);
+    assert_eq!(done, count);
+}
+
+async fn use_channel(count: u64) {
+    let (sender, mut receiver) = mpsc::channel(1);
+    let mut done = 0;
+    let watch = Watch::start();
+    for _ in 0..count {
+        sender.send(1).await.unwrap();
+        done += receiver.recv().await.unwrap();
+    }
+    watch.stop("sync.channel", count);
+    assert_eq!(done, count);
+}
+
+async fn use_scope(count: u64) {
+    let mut done = 0;
+    let watch = Watch::start();
+    for _ in 0..count {
+        let inside = async { done += 1 };
+        tokio::time::timeout(Duration::from_secs(3600), inside)
+            .await
+            .unwrap();
+    }
+    watch.stop("sync.scope", count);
+    assert_eq!(done, count);
+}
+
+tokio::task_local! {
+    static VARIABLE: u64;
+}
+
+async fn use_var(count: u64) {
+    let mut done = 0;
+    let watch = Watch::start();
+    for _ in 0..count {
+        done += VARIABLE.get();
+        // Or the compiler would read it once, and multiply.
+        compiler_fence(SeqCst);
+    }
+    watch.stop("sync.var", count);
+    assert_eq!(done, count);
+}
+
+/// What meets nobody. That tasks give way at each 128th operation is a part of what it costs.
+async fn uncontended(divisor: u64) {
+    let count = 5_000_000 / divisor;
+    tokio::spawn(use_mutex(count)).await.unwrap();
+    tokio::spawn(use_sem(count)).await.unwrap();
+    tokio::spawn(use_channel(count)).await.unwrap();
+    tokio::spawn(use_scope(count)).await.unwrap();
+    tokio::spawn(VARIABLE.scope(1, use_var(count)))
+        .await
+        .unwrap();
 }
 
 type Boxed = Pin<Box<dyn Future<Output = u64> + Send>>;
@@ -424,6 +501,7 @@ fn run(name: &str, divisor: u64) {
             "yield" => yield_now(name, divisor).await,
             "spawn.1" => spawn(name, divisor).await,
             "channel.1" => channel(name, divisor).await,
+            "sync" => uncontended(divisor).await,
             "skynet.1" => skynet(name, divisor).await,
             "fib.1" => fib(name, divisor).await,
             "timers.sleep" => sleep(name, divisor).await,
@@ -451,13 +529,14 @@ fn run(name: &str, divisor: u64) {
 }
 
 fn main() {
-    const WORKS: [&str; 18] = [
+    const WORKS: [&str; 19] = [
         "yield",
         "spawn.1",
         "spawn.2",
         "wake.loops",
         "channel.1",
         "channel.2",
+        "sync",
         "skynet.1",
         "skynet.2",
         "fib.1",
