@@ -207,7 +207,7 @@ int main(int argc, char **argv)
     struct test_footprint before;
     pthread_t threads[THREADS];
 
-    rounds = test_argument(argc, argv, "--rounds", 8000);
+    rounds = test_argument(argc, argv, "--rounds", 8000 / (unsigned long)test_slowness());
     if (test_run_on(1, test_nothing, NULL) != 0)
         return 1;
     before = test_footprint();
