@@ -93,7 +93,8 @@ void rdl_switch_stacks(void **save, void *load);
 
 #ifdef __GCC_HAVE_DWARF2_CFI_ASM
 #define RDL_CFI_NO_CALLER ".cfi_remember_state\n\t.cfi_undefined %%rip\n\t"
-#define RDL_CFI_CALLER    "\t.cfi_restore_state\n"
+/* The byte is never reached: the frame of one that is suspended is looked up by the address before its own. */
+#define RDL_CFI_CALLER    "\t.cfi_restore_state\n\tint3\n"
 #else
 #define RDL_CFI_NO_CALLER
 #define RDL_CFI_CALLER

@@ -55,6 +55,7 @@ rdl_switch_stacks:
     movq    8(%rsi), %rbp
     jmpq    *(%rsi)
     .cfi_restore_state
+    int3                    /* not reached: the frame is looked up by the address before .Lresume */
 
 .Lresume:
     endbr64
