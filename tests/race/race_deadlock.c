@@ -38,7 +38,8 @@ static rdl_atomic(unsigned) done, refused, reported, hopeful;
 static void count_report(const char *line, void *arg)
 {
     (void)arg;
-    rdl_atomic_fetch_add_relaxed(strstr(line, "a deadline, or the end of") ? &hopeful : &reported, 1u);
+    rdl_atomic_fetch_add_relaxed(strstr(line, "a deadline, or the end of") ? &hopeful : &reported,
+                                 1u);
 }
 
 /* A thread holds up everybody until it runs again, on a busy machine for long: it does so seldom. */
