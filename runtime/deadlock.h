@@ -29,7 +29,7 @@ struct rdl_blocked {
         owner;                   /* a lock: rdl_owner_id() of who has it, 0: nobody who is known */
     const struct rdl_held *held; /* a lock: its owner's */
     raddle_task *task;           /* whose end it waits for */
-    struct rdl_group *group; /* whose tasks it waits for */
+    struct rdl_group *group;     /* whose tasks it waits for */
 
     rdl_atomic(bool) refused; /* it is to end with -EDEADLK: set by another, which then pokes */
 
