@@ -251,7 +251,7 @@ static int keeps_its_turn(void *arg)
 
 static int started_eagerly(void *arg)
 {
-    raddle_strand *strand;
+    raddle_strand *strand = NULL;
     struct raddle_group group;
     int rc = raddle_group_open(&group, NULL);
 
