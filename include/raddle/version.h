@@ -13,7 +13,7 @@
 #define RADDLE_API        __attribute__((visibility("default")))
 /** A variable that is closed when its block is left, with a report if that fails: raddle_auto(gen) raddle_gen *gen. */
 #define raddle_auto(what) __attribute__((cleanup(raddle_##what##_autoclose)))
-/** The result tells about a failure: look at it. */
+/** The result tells about a failure: look at it. The compiler finds calls that don't, for which others need a linter. */
 #define RADDLE_NODISCARD  __attribute__((warn_unused_result))
 
 #ifdef __cplusplus
