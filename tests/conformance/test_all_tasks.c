@@ -75,6 +75,8 @@ Conform(all_tasks, each_line_says_who_it_is_what_it_does_and_below_whom)
     int ends[2];
     ssize_t n;
 
+    if (test_left_out("a pipe"))
+        return 0;
     EXPECT_EQ(pipe(ends), 0);
     OPEN(&g, .mode = RADDLE_FAIL_FAST);
     EXPECT_EQ(raddle_spawn(&g, NULL, has_child, &c, &parent), 0);

@@ -72,6 +72,8 @@ static void expect_slow_task(void)
 /* X4 TC114 */
 RuntimeTest(debug, a_slow_step_is_reported_while_it_lasts_with_the_name_and_the_place)
 {
+    if (test_left_out("nothing takes time"))
+        return;
     setenv("RADDLE_TEST_LOOPS", "1", 1);
     lines_begin();
     cr_assert_eq(run_with("slow=20ms", spawns_slow, NULL), 0);
@@ -158,6 +160,8 @@ RuntimeTest(debug, a_slow_step_on_a_loop_of_ones_own_is_reported_too)
 {
     raddle_loop *loop;
 
+    if (test_left_out("nothing takes time"))
+        return;
     setenv("RADDLE_DEBUG", "slow=20ms", 1);
     lines_begin();
     cr_assert_eq(raddle_new_loop(&loop), 0);
@@ -188,6 +192,8 @@ static int calls_slow(void *arg)
 /* X4 */
 RuntimeTest(debug, a_slow_callback_is_reported_as_one)
 {
+    if (test_left_out("nothing takes time"))
+        return;
     lines_begin();
     cr_assert_eq(run_with("slow=20ms", calls_slow, NULL), 0);
     lines_end(1);
