@@ -20,7 +20,8 @@
  *
  * Assertions. cr_assert() and its kin, in a task on any loop, fail the test and end this task where it stands: groups
  * that are open in it are cancelled and waited for, locks go to the next, but nothing else that it has begun is
- * ended (raddle_abandon()). What part of the test runs is cancelled, and the test goes on with the teardown.
+ * ended (raddle_abandon()). Setup or body, whichever runs, is cancelled, and the test goes on with the teardown, which
+ * nothing but its time cancels, and the same holds for clean-ups.
  * cr_expect() notes the failure and goes on. In callbacks, jobs of executors and threads of one's own there is no
  * task to end: there cr_assert() ends the test at once, without a teardown; use cr_expect(). It is the same in the
  * main task of a raddle_run() that the test makes itself. cr_skip_test() ends the process at once, too.
@@ -156,8 +157,8 @@ void raddle_test_add_suite(struct raddle_test_suite *suite);
 
 /**
  * The test's own group: for what runs beside the body, a server say. It is open in all parts of a test, and its tasks
- * are cancelled and waited for after the last clean-up. One that fails before fails the test, and ends the part that
- * runs.
+ * are cancelled and waited for after the last clean-up. One that fails before fails the test, and cancels setup or
+ * body, if it runs.
  *
  * Returns   the group, for raddle_spawn() only; NULL outside a test
  * Context   Any task of the test.

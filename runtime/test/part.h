@@ -42,15 +42,16 @@ _Noreturn void rdl_test_die(const char *why);
 int rdl_test_watch_start(void);
 void rdl_test_watch_stop(void);
 
-/* A part begins that may take so long; task: what to cancel, or NULL. And it is over. */
-void rdl_test_watch(const char *what, int64_t limit_ns, raddle_task *task);
+/* A part begins that may take so long; task: what to cancel then, or NULL, and, with stops_on_failure, at
+ * rdl_test_stop_part(). And it is over. */
+void rdl_test_watch(const char *what, int64_t limit_ns, raddle_task *task, bool stops_on_failure);
 void rdl_test_unwatch(void);
 
 /* The part that runs waits in vain: as if its time were over. */
 void rdl_test_stands_still(void);
 
-/* Any thread: cancels the part that runs, if it can be. */
-void rdl_test_cancel_part(const char *reason);
+/* Any thread: the test has failed. Cancels the part that runs, if it is setup or body. */
+void rdl_test_stop_part(const char *reason);
 
 /* open.c: the descriptors that are open; NULL: unknown. */
 struct rdl_test_open;

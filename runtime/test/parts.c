@@ -5,7 +5,7 @@
  * what comes after it isn't touched by that.
  *
  * The test's group is open in a task beside the parts. It is that task which is cancelled when a child fails,
- * and which then cancels the part that runs.
+ * and which then cancels setup or body, whichever runs. Teardown and clean-ups are to be whole, whatever fails.
  *
  * Virtual time comes to a point in ten years only when nothing else is to come before: a part that waits in vain is
  * found out by that, at once. Unless it waits for another thread: that gets some real time.
@@ -134,7 +134,7 @@ static void wait_for(const struct rdl_test *test, raddle_task *task)
 }
 
 static void run_part(struct rdl_test *test, const char *what, raddle_task_fn *fn, void *arg,
-                     int64_t limit_ns)
+                     int64_t limit_ns, bool stops_on_failure)
 {
     const struct raddle_group_options together = {.mode = RADDLE_COLLECT,
                                                   .scope_flags = RADDLE_SHIELD};
@@ -154,7 +154,7 @@ static void run_part(struct rdl_test *test, const char *what, raddle_task_fn *fn
     if (rc < 0)
         rdl_test_fail("%s can't be started: %s", what, raddle_strerror(rc));
     if (task) {
-        rdl_test_watch(what, limit_ns, task);
+        rdl_test_watch(what, limit_ns, task, stops_on_failure);
         wait_for(test, task);
     }
     rc = raddle_group_close(&group, 0);
@@ -178,13 +178,13 @@ static int keep_group(void *arg)
     if (rc < 0 && rc != -ECANCELED && rc != RADDLE_ETEST)
         rdl_test_fail("a task of raddle_test_group() failed: %s", raddle_strerror(rc));
     if (rc < 0 && rc != -ECANCELED)
-        rdl_test_cancel_part("a task of raddle_test_group() failed");
+        rdl_test_stop_part("a task of raddle_test_group() failed");
     return 0;
 }
 
 static void end_group(struct rdl_test *test, raddle_task *keeper)
 {
-    rdl_test_watch("the end of raddle_test_group()", test->options.teardown_ns, NULL);
+    rdl_test_watch("the end of raddle_test_group()", test->options.teardown_ns, NULL, false);
     (void)raddle_task_cancel(keeper, "the test has ended");
     wait_for(test, keeper);
     rdl_test_unwatch();
@@ -225,14 +225,14 @@ static void run_parts(struct rdl_test *test)
     struct cleanup *c;
 
     if (o->setup)
-        run_part(test, "setup", call_setup, test, o->timeout_ns);
+        run_part(test, "setup", call_setup, test, o->timeout_ns, true);
     if (rdl_test_failures() == before) {
-        run_part(test, "body", call_body, test, o->timeout_ns);
+        run_part(test, "body", call_body, test, o->timeout_ns, true);
         if (o->teardown)
-            run_part(test, "teardown", call_teardown, test, o->teardown_ns);
+            run_part(test, "teardown", call_teardown, test, o->teardown_ns, false);
     }
     while ((c = take_cleanup())) {
-        run_part(test, "clean-up", call_cleanup, c, o->teardown_ns);
+        run_part(test, "clean-up", call_cleanup, c, o->teardown_ns, false);
         free(c);
     }
 }
@@ -286,11 +286,11 @@ int rdl_test_main(void *arg)
     rc = raddle_group_close(&group, rc);
     raddle_ctx_unref(test->context);
     /* Another loop that a task holds is waited for, too. */
-    rdl_test_watch("the search for what was left", test->options.teardown_ns, NULL);
+    rdl_test_watch("the search for what was left", test->options.teardown_ns, NULL, false);
     if (rc == 0 && !(test->options.allow & RADDLE_TEST_TASKS))
         check_left(RADDLE_LEFT_TASKS, "tasks were");
     if (rc == 0 && !(test->options.allow & RADDLE_TEST_CALLBACKS))
         check_left(RADDLE_LEFT_CALLBACKS, "callbacks with a time were");
-    rdl_test_watch("the end of the run", test->options.teardown_ns, NULL);
+    rdl_test_watch("the end of the run", test->options.teardown_ns, NULL, false);
     return rc;
 }

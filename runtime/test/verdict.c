@@ -107,7 +107,7 @@ void raddle_test_abort(void)
 
     (void)rdl_atomic_fetch_add_acq_rel(&failures, 1u);
     if (raddle_self()) {
-        rdl_test_cancel_part("an assertion of the test failed");
+        rdl_test_stop_part("an assertion of the test failed");
         (void)raddle_abandon(RADDLE_ETEST);
     }
     /* Criterion runs a test in the first thread: before and after its run there is nothing but that. */

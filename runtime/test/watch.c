@@ -39,6 +39,7 @@ static const char *part;    /* what runs; NULL: nothing that has a limit */
 static int64_t limit_ns;    /* of it */
 static int64_t deadline_ns; /* the end of it; RADDLE_NEVER: none */
 static bool expired;        /* it has been told so */
+static bool stops;          /* it is cancelled when the test has failed elsewhere, too */
 static raddle_task *victim; /* what is cancelled then, with a reference; or NULL */
 
 static int64_t real_now(void)
@@ -213,7 +214,7 @@ void rdl_test_watch_stop(void)
     pthread_cond_destroy(&changed);
 }
 
-static void set(const char *what, int64_t length_ns, raddle_task *task)
+static void set(const char *what, int64_t length_ns, raddle_task *task, bool stops_on_failure)
 {
     raddle_task *before;
 
@@ -223,20 +224,21 @@ static void set(const char *what, int64_t length_ns, raddle_task *task)
     limit_ns = length_ns;
     deadline_ns = real_in(length_ns);
     expired = false;
+    stops = stops_on_failure;
     victim = task ? raddle_task_ref(task) : NULL;
     pthread_cond_signal(&changed);
     pthread_mutex_unlock(&lock);
     raddle_task_unref(before);
 }
 
-void rdl_test_watch(const char *what, int64_t length_ns, raddle_task *task)
+void rdl_test_watch(const char *what, int64_t length_ns, raddle_task *task, bool stops_on_failure)
 {
-    set(what, length_ns, task);
+    set(what, length_ns, task, stops_on_failure);
 }
 
 void rdl_test_unwatch(void)
 {
-    set(NULL, RADDLE_NEVER, NULL);
+    set(NULL, RADDLE_NEVER, NULL, false);
 }
 
 void rdl_test_stands_still(void)
@@ -249,12 +251,12 @@ void rdl_test_stands_still(void)
     pthread_mutex_unlock(&lock);
 }
 
-void rdl_test_cancel_part(const char *reason)
+void rdl_test_stop_part(const char *reason)
 {
     raddle_task *task;
 
     pthread_mutex_lock(&lock);
-    task = victim ? raddle_task_ref(victim) : NULL;
+    task = victim && stops ? raddle_task_ref(victim) : NULL;
     pthread_mutex_unlock(&lock);
     if (task)
         (void)raddle_task_cancel(task, reason);

@@ -257,6 +257,30 @@ RADDLE_TEST(fails, group_asserts)
     say("the body was cancelled");
 }
 
+static struct raddle_event may_fail;
+
+static int fail_late(void *arg)
+{
+    int rc = raddle_event_wait(&may_fail);
+
+    return rc < 0 ? rc : fail(arg);
+}
+
+static void let_one_fail(void)
+{
+    raddle_event_set(&may_fail);
+    for (int i = 0; i < 100; i++)
+        raddle_assert_ok(raddle_yield());
+    raddle_assert_ok(raddle_sleep(RADDLE_MS(50)));
+    tear_down();
+}
+
+/* AB1 */
+RADDLE_TEST(fails, group_fails_in_the_teardown, .teardown = let_one_fail)
+{
+    raddle_assert_ok(raddle_spawn(raddle_test_group(), NULL, fail_late, NULL, NULL));
+}
+
 /* Time. */
 
 RADDLE_TEST(fails, hangs, .timeout_ns = RADDLE_MS(500))
@@ -338,8 +362,9 @@ RADDLE_TEST(fails, leaves_tasks)
 /* X2 X9 AB2 */
 RADDLE_TEST(fails, leaves_a_callback)
 {
-    raddle_assert_ok(raddle_call_later(raddle_running_loop(), RADDLE_S(3600), /* callback */
-                                       nothing, NULL, NULL));
+    raddle_loop *loop = raddle_running_loop();
+
+    raddle_assert_ok(raddle_call_later(loop, RADDLE_S(3600), nothing, NULL, NULL)); /* callback */
 }
 
 /* X9 AB2 */

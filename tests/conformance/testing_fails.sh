@@ -93,6 +93,9 @@ says "a task of raddle_test_group\(\) failed: Input/output error" "said: the bod
 run group_asserts
 says "clean-up asserts" "said: the body was cancelled" "said: teardown"
 never "a task of raddle_test_group\(\) failed"
+run group_fails_in_the_teardown
+says "a task of raddle_test_group\(\) failed: Input/output error" "said: teardown"
+never "raddle_(yield|sleep)"
 
 late="body isn't over after its 0.500 s"
 run hangs
