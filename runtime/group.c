@@ -21,8 +21,10 @@
  * is spawned after a cancellation. The group stays meanwhile: the spawner is a child of it, below one, or
  * its opener.
  *
- * Children that have ended, in a group that keeps them: the child's own reference to its handle goes to the
- * group in the locked section in which the child goes. So when none is live and none is listed, all were told.
+ * Children that have ended, in a group that keeps them: a child gets in line before it tells anybody else that it
+ * has ended, so that who was told and then lets another one end finds them in that order. It can be taken out of the
+ * line when it has left the group, in the locked section in which its own reference to its handle goes to the
+ * group; what is behind it waits for that. So when none is live and none is in line, all were told.
  */
 #include <errno.h>
 #include <raddle/debug.h>
@@ -317,20 +319,31 @@ void rdl_group_drop_place(struct rdl_group *g)
         (void)rdl_fiber_fire(next, 0);
 }
 
-/* Under the lock: the handle of a child that goes, for raddle_group_next(), with the child's reference. */
-static void keep_ended(struct rdl_group *g, struct rdl_task *child)
+/* The child itself, at its end. */
+void rdl_group_line_up(struct rdl_task *child)
 {
     struct raddle_task *handle = rdl_atomic_load_relaxed(&child->handle);
+    struct rdl_group *g = child->group;
 
-    if (child->starting)
-        return;
-    rdl_atomic_store_relaxed(&child->handle, NULL);
+    rdl_lock_acquire(&g->lock);
     handle->next_ended = NULL;
     if (g->ended_first)
         g->ended_last->next_ended = handle;
     else
         g->ended_first = handle;
     g->ended_last = handle;
+    rdl_lock_release(&g->lock);
+}
+
+/* Under the lock: the handle of a child that goes, with the child's reference, for raddle_group_next(). */
+static void keep_ended(struct rdl_task *child)
+{
+    struct raddle_task *handle = rdl_atomic_load_relaxed(&child->handle);
+
+    if (child->starting)
+        return;
+    rdl_atomic_store_relaxed(&child->handle, NULL);
+    handle->left = true;
 }
 
 /* The child itself, at its end, under the lock: a walker has made a handle for it since it told those who watch. */
@@ -378,7 +391,7 @@ void rdl_group_unlink(struct rdl_task *child, const struct raddle_outcome *outco
     else
         g->last = child->prev;
     if (g->as_completed && child->fiber.started)
-        keep_ended(g, child);
+        keep_ended(child);
     if (g->max_live && child->fiber.started)
         spawner = hand_place_on(g);
     if (--g->live == 0 || g->wants_next)
@@ -424,13 +437,14 @@ static void join_all(struct rdl_group *g, struct rdl_fiber *self)
         wait_for_all(g, self);
 }
 
-/* Under the lock, or when nobody else is there: the handle that has waited longest, or NULL. */
+/* Under the lock, or when nobody else is there: the handle at the head of the line, or NULL. */
 static struct raddle_task *take_ended(struct rdl_group *g)
 {
     struct raddle_task *handle = g->ended_first;
 
-    if (handle)
-        g->ended_first = handle->next_ended;
+    if (!handle || !handle->left)
+        return NULL;
+    g->ended_first = handle->next_ended;
     return handle;
 }
 

@@ -212,8 +212,11 @@ static inline __attribute__((always_inline)) void end_task(struct rdl_task *self
         if (owns(self)) /* of whom an error was reported to */
             end_own(self);
     }
-    if (rdl_atomic_load_acquire(&self->handle))
+    if (rdl_atomic_load_acquire(&self->handle)) {
+        if (self->group->as_completed && !self->starting)
+            rdl_group_line_up(self);
         rdl_task_tell(self, &outcome);
+    }
     rdl_group_unlink(self, &outcome);
     handle = rdl_atomic_load_relaxed(&self->handle);
     if (handle)

@@ -120,7 +120,8 @@ struct raddle_task {
     void *arg;
     char *
         reason; /* a copy; set once, when it has ended cancelled and somebody had said why. Under lock */
-    struct raddle_task *next_ended; /* in the list of its group, under that one's lock */
+    struct raddle_task *next_ended; /* in line for raddle_group_next(), under the group's lock */
+    bool left;                      /* the task has left the group; under that lock, too */
     int unread; /* debug mode: the failure that nobody was told of; 0: none. Under lock */
     char name[RDL_TASK_NAME_BYTES];
 };
@@ -176,10 +177,11 @@ static inline int rdl_group_take_place(struct rdl_group *group)
 }
 
 /* A child links itself in and out (runtime/group.c). link: false when the group is closed. child_ended: how it
- * ended, which its group need not hear when it is as expected. unlink: outcome is NULL of one that was never
- * started. */
+ * ended, which its group need not hear when it is as expected. line_up: of a group opened as_completed. unlink:
+ * outcome is NULL of one that was never started. */
 bool rdl_group_link(struct rdl_group *group, struct rdl_task *child);
 void rdl_group_child_ended(struct rdl_task *child, const struct raddle_outcome *outcome);
+void rdl_group_line_up(struct rdl_task *child);
 void rdl_group_unlink(struct rdl_task *child, const struct raddle_outcome *outcome);
 
 /* A task at its end, which has a handle, tells those who watch it; again in rdl_group_unlink(), if somebody has begun to since. */
