@@ -136,7 +136,8 @@ static char *copy_reason(void)
 
 void rdl_task_tell(struct rdl_task *self, const struct raddle_outcome *outcome)
 {
-    struct raddle_task *handle = rdl_atomic_load_acquire(&self->handle);
+    /* Seen before: by an acquire, or under the lock of the group. */
+    struct raddle_task *handle = rdl_atomic_load_relaxed(&self->handle);
     struct rdl_ticket joiner;
     char *reason = NULL;
 

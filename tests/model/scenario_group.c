@@ -470,6 +470,137 @@ static void begin_context(void)
     begin(sharing_main);
 }
 
+/* Children are told of in the order of their ends: one that began when another had been joined comes after it. */
+static void expect_next(struct raddle_group *g, const unsigned *arg)
+{
+    struct raddle_outcome outcome = {.kind = RADDLE_PENDING};
+    raddle_task *task = NULL;
+
+    model_check(raddle_group_next(g, &task) == 1);
+    model_check(!arg || raddle_task_arg(task) == arg);
+    model_check(raddle_outcome_of(task, &outcome) == 0 && outcome.kind == RADDLE_OK);
+    raddle_task_unref(task);
+}
+
+static int next_main(void *arg)
+{
+    struct raddle_group_options options = {.mode = RADDLE_COLLECT, .as_completed = true};
+    struct raddle_group g;
+    raddle_task *task = NULL;
+
+    (void)arg;
+    model_check(raddle_group_open(&g, &options) == 0);
+    model_check(raddle_spawn(&g, &task, child, &ran[0], NULL) == 0);
+    switch (model_choose(3)) {
+    case 0: /* one after the other */
+        model_check(raddle_join(task, NULL) == 0);
+        model_check(raddle_spawn(&g, NULL, child, &ran[1], NULL) == 0);
+        expect_next(&g, &ran[0]);
+        expect_next(&g, &ran[1]);
+        break;
+    case 1: /* in either order; one may be left to the close */
+        model_check(raddle_spawn(&g, NULL, child, &ran[1], NULL) == 0);
+        expect_next(&g, NULL);
+        if (model_choose(2))
+            expect_next(&g, NULL);
+        break;
+    default: /* one that doesn't end meanwhile */
+        model_check(raddle_spawn(&g, NULL, sleeping_child, &ran[1], NULL) == 0);
+        expect_next(&g, &ran[0]);
+        raddle_group_cancel(&g, NULL);
+        break;
+    }
+    raddle_task_unref(task);
+    (void)!raddle_group_close(&g, 0);
+    model_check(ran[0] == 1 && ran[1] == 1);
+    return finish();
+}
+
+static void begin_next(void)
+{
+    begin(next_main);
+}
+
+/* Two strangers walk over the tasks and take handles of them, while a child takes its own, or asks who has
+ * cancelled it, or just ends. */
+enum { FINDERS = 2 };
+
+static raddle_task
+    *own_handle; /* which the child has seen; plain, as the main task looks after the close */
+static raddle_task *found[FINDERS];  /* by each, with a reference */
+static rdl_atomic(uint32_t) finders; /* that have found what they can */
+
+static int found_child(void *arg)
+{
+    (void)child(arg);
+    own_handle = NULL;
+    switch (model_choose(3)) {
+    case 0:
+        own_handle = raddle_self();
+        model_check(own_handle && raddle_task_arg(own_handle) == arg);
+        break;
+    case 1:
+        model_check(raddle_uncancel() >= 0);
+        break;
+    default:
+        break;
+    }
+    return 0;
+}
+
+static void find_child(struct rdl_task *task, unsigned depth, void *out)
+{
+    struct raddle_task *handle;
+
+    (void)depth;
+    if (task->fn != found_child)
+        return;
+    handle = rdl_task_handle(task);
+    model_check(handle && raddle_task_arg(handle) == &ran[0]);
+    *(raddle_task **)out = raddle_task_ref(handle);
+}
+
+static void find(void *out)
+{
+    rdl_tree_visit(&root, find_child, out);
+    (void)rdl_atomic_fetch_add_acq_rel(&finders, 1u);
+}
+
+static int finding_main(void *arg)
+{
+    struct raddle_outcome outcome = {.kind = RADDLE_PENDING};
+    struct raddle_group g;
+    uint32_t n;
+
+    (void)arg;
+    model_check(raddle_group_open(&g, NULL) == 0);
+    model_check(raddle_spawn(&g, NULL, found_child, &ran[0], NULL) == 0);
+    model_check(raddle_group_close(&g, 0) == 0);
+    while ((n = rdl_atomic_fetch_add_acq_rel(&finders, 0u)) != FINDERS)
+        model_sleep_while(&finders, n);
+    model_check(!found[0] || !found[1] || found[0] == found[1]);
+    for (unsigned i = 0; i < FINDERS; i++) {
+        if (!found[i])
+            continue;
+        model_check(!own_handle || found[i] == own_handle);
+        model_check(raddle_outcome_of(found[i], &outcome) == 0 && outcome.kind == RADDLE_OK);
+        raddle_task_unref(found[i]);
+    }
+    return finish();
+}
+
+static void begin_find(void)
+{
+    rdl_atomic_init(&finders, 0u);
+    begin(finding_main);
+    for (unsigned i = 0; i < FINDERS; i++) {
+        static const char *const names[FINDERS] = {"finder 0", "finder 1"};
+
+        found[i] = NULL;
+        model_spawn(names[i], find, (void *)&found[i]);
+    }
+}
+
 const char *const model_unwatched_names[] = {"counter", "waiting_", "answer", NULL};
 const char model_scenario_name[] = "group";
 const struct model_case model_cases[] = {
@@ -484,5 +615,7 @@ const struct model_case model_cases[] = {
     {"two_reasons", begin_two_reasons, end},
     {"variable", begin_variable, end},
     {"context", begin_context, end},
+    {"next", begin_next, end},
+    {"find", begin_find, end},
     {0},
 };
