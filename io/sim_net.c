@@ -542,34 +542,31 @@ static size_t shorten(struct rdl_sim_world *world, size_t bytes)
 }
 
 /* Copies n bytes of what has arrived, and takes them unless peek. */
-static void copy_in(struct rdl_sim_socket *s, const struct iovec *iov, size_t n, bool peek)
+static void copy_in(struct rdl_sim_socket *s, const struct msghdr *to, size_t n, bool peek)
 {
     struct segment *segment = s->in;
-    size_t used = segment->used, filled = 0;
+    size_t used = segment ? segment->used : 0;
 
-    while (n) {
-        size_t piece = segment->bytes - used;
+    for (size_t i = 0; i < to->msg_iovlen; i++) {
+        const struct iovec *iov = &to->msg_iov[i];
 
-        if (piece > iov->iov_len - filled)
-            piece = iov->iov_len - filled;
-        if (piece > n)
-            piece = n;
-        if (piece)
-            memcpy((char *)iov->iov_base + filled, segment->data + used, piece);
-        used += piece;
-        filled += piece;
-        n -= piece;
-        if (!peek) {
-            segment->used = used;
-            s->arrived -= piece;
-        }
-        if (filled == iov->iov_len) {
-            iov++;
-            filled = 0;
-        }
-        if (used == segment->bytes) {
+        for (size_t filled = 0, piece; n && segment && filled < iov->iov_len; filled += piece) {
             struct segment *next = segment->next;
 
+            piece = segment->bytes - used;
+            if (piece > iov->iov_len - filled)
+                piece = iov->iov_len - filled;
+            if (piece > n)
+                piece = n;
+            memcpy((char *)iov->iov_base + filled, segment->data + used, piece);
+            used += piece;
+            n -= piece;
+            if (!peek) {
+                segment->used = used;
+                s->arrived -= piece;
+            }
+            if (used < segment->bytes)
+                continue;
             if (!peek) {
                 s->in = next;
                 rdl_sys_free(segment);
@@ -589,7 +586,7 @@ static ssize_t take_error(struct rdl_sim_socket *s)
     return error;
 }
 
-static ssize_t receive(struct rdl_sim_socket *s, const struct iovec *iov, size_t wanted, int flags)
+static ssize_t receive(struct rdl_sim_socket *s, const struct msghdr *to, size_t wanted, int flags)
 {
     size_t n = s->arrived < wanted ? s->arrived : wanted;
 
@@ -601,7 +598,7 @@ static ssize_t receive(struct rdl_sim_socket *s, const struct iovec *iov, size_t
         return -ENOTSUP;
     if (n) {
         n = shorten(s->world, n);
-        copy_in(s, iov, n, flags & MSG_PEEK);
+        copy_in(s, to, n, flags & MSG_PEEK);
         if (s->peer)
             changed(s->peer); /* there is room */
         return (ssize_t)n;
@@ -620,7 +617,8 @@ static size_t room_for(const struct rdl_sim_socket *peer)
     return !peer->open || used < peer->window ? peer->window - (peer->open ? used : 0) : 0;
 }
 
-static ssize_t transmit(struct rdl_sim_socket *s, const struct iovec *iov, size_t wanted, int flags)
+static ssize_t transmit(struct rdl_sim_socket *s, const struct msghdr *from, size_t wanted,
+                        int flags)
 {
     struct segment *segment;
     size_t n, filled = 0;
@@ -649,7 +647,8 @@ static ssize_t transmit(struct rdl_sim_socket *s, const struct iovec *iov, size_
     segment->chore.call = arrive;
     segment->data = (char *)(segment + 1);
     segment->bytes = n;
-    for (; filled < n; iov++) {
+    for (size_t i = 0; i < from->msg_iovlen && filled < n; i++) {
+        const struct iovec *iov = &from->msg_iov[i];
         size_t piece = iov->iov_len < n - filled ? iov->iov_len : n - filled;
 
         if (piece)
@@ -667,25 +666,26 @@ static ssize_t attempt_bytes(struct rdl_sim_socket *s, struct rdl_op *op)
         const void *given;
         void *wanted; /* what is sent is not written to */
     } data;
-    struct iovec one = {.iov_len = wanted};
+    struct iovec iov = {.iov_len = wanted};
+    struct msghdr one = {.msg_iov = &iov, .msg_iovlen = 1};
 
     switch (op->code) {
     case RDL_OP_RECV:
-        one.iov_base = op->at.buffer;
+        iov.iov_base = op->at.buffer;
         return receive(s, &one, wanted, op->flags);
     case RDL_OP_SEND:
         data.given = op->at.data;
-        one.iov_base = data.wanted;
+        iov.iov_base = data.wanted;
         return transmit(s, &one, wanted, op->flags);
     case RDL_OP_RECVMSG:
         op->at.message->msg_namelen = 0;
         op->at.message->msg_controllen = 0;
         op->at.message->msg_flags = 0;
-        return receive(s, op->at.message->msg_iov, wanted, op->flags);
+        return receive(s, op->at.message, wanted, op->flags);
     default:
         if (op->at.words->msg_controllen)
             return -ENOTSUP; /* descriptors and credentials don't travel */
-        return transmit(s, op->at.words->msg_iov, wanted, op->flags);
+        return transmit(s, op->at.words, wanted, op->flags);
     }
 }
 

@@ -91,7 +91,7 @@ static ssize_t send_item(raddle_bcast *bcast, const struct rdl_feed_sender *send
         rdl_feed_unlock(&bcast->feed);
         return rc;
     }
-    if (bcast->item_bytes)
+    if (item && bcast->item_bytes)
         memcpy(place_of(bcast, bcast->next), item, bcast->item_bytes);
     bcast->next++;
     rdl_feed_tell(&bcast->feed);

@@ -145,7 +145,6 @@ struct waiting {
     raddle_task *const *tasks;
     size_t count;
     enum raddle_when when;
-    struct rdl_place *places;
 };
 
 /* Who has ended: how many, *enough written. flags may be NULL. */
@@ -171,14 +170,14 @@ static int look(const struct waiting *w, bool *flags, bool *enough)
  * One sleep, until one more than the ended that a look has counted has ended, or for nothing. Those that had ended
  * by then are not to wake us, and don't; one that ended since is found here or in the line, and must.
  */
-static void wait_for_one(const struct waiting *w, int ended)
+static void wait_for_one(const struct waiting *w, struct rdl_place *places, int ended)
 {
     struct rdl_ticket ticket = rdl_fiber_arm(w->self, RDL_PARK_CANCELLABLE);
     size_t i;
 
     for (i = 0; i < w->count && ended >= 0; i++) {
-        w->places[i].ticket.wait = NULL;
-        ended -= !rdl_task_join_line(w->tasks[i], &w->places[i], ticket);
+        places[i].ticket.wait = NULL;
+        ended -= !rdl_task_join_line(w->tasks[i], &places[i], ticket);
     }
     if (ended == 0)
         (void)rdl_fiber_park(w->self, RDL_PARK_CANCELLABLE, "one of several tasks",
@@ -186,28 +185,28 @@ static void wait_for_one(const struct waiting *w, int ended)
     else
         (void)rdl_fiber_disarm(w->self, RDL_PARK_CANCELLABLE);
     while (i-- > 0)
-        if (w->places[i].ticket.wait)
-            rdl_task_leave_line(w->tasks[i], &w->places[i]);
+        if (places[i].ticket.wait)
+            rdl_task_leave_line(w->tasks[i], &places[i]);
 }
 
-static int wait_for_some(struct waiting *w)
+static int wait_for_some(const struct waiting *w)
 {
-    struct rdl_place local[LOCAL_PLACES];
+    struct rdl_place local[LOCAL_PLACES], *places;
     bool enough;
     int rc = 0, ended = look(w, NULL, &enough);
 
     if (enough)
         return 0;
-    w->places = w->count <= LOCAL_PLACES ? local : rdl_sys_calloc(w->count, sizeof(*w->places));
-    if (!w->places)
+    places = w->count <= LOCAL_PLACES ? local : rdl_sys_calloc(w->count, sizeof(*places));
+    if (!places)
         return -ENOMEM;
     while (!enough && rc == 0) {
-        wait_for_one(w, ended);
+        wait_for_one(w, places, ended);
         rc = rdl_cancel_check(w->self);
         ended = look(w, NULL, &enough);
     }
-    if (w->places != local)
-        rdl_sys_free(w->places);
+    if (places != local)
+        rdl_sys_free(places);
     return enough ? 0 : rc;
 }
 

@@ -114,7 +114,7 @@ int raddle_spawn_started_at(struct raddle_group *group, raddle_task **out, raddl
 {
     struct rdl_fiber *self = rdl_fiber_self();
     struct rdl_starting s = {.state = STARTING};
-    raddle_task *child;
+    raddle_task *child = NULL;
     int rc;
 
     if (!self)

@@ -71,7 +71,7 @@ static int set(raddle_watch *watch, const struct rdl_feed_sender *sender, const 
         rdl_feed_unlock(&watch->feed);
         return rc;
     }
-    if (watch->item_bytes)
+    if (item && watch->item_bytes)
         memcpy(watch->item, item, watch->item_bytes);
     watch->version++;
     rdl_feed_tell(&watch->feed);

@@ -17,7 +17,8 @@ struct rdl_test {
     struct raddle_test_options options; /* with the suite's and all defaults filled in */
 
     /* During a run; the main task's. */
-    const char *driver; /* NULL: the environment's, or the kernel's */
+    const char *driver;   /* NULL: the environment's, or the kernel's */
+    char simulation[256]; /* the name of a simulated one */
     bool simulated;
     uint64_t seed; /* of a simulated one */
     raddle_loop *loop;

@@ -159,7 +159,6 @@ static void run_all(struct rdl_test *test)
     bool simulated = o->virtual_time || o->seed || o->seeds || is_sim(o->policy);
     unsigned runs = simulated && o->seeds ? o->seeds : 1;
     unsigned before = rdl_test_failures();
-    char name[256];
     int rc;
 
     if (is_sim(environment)) {
@@ -171,8 +170,9 @@ static void run_all(struct rdl_test *test)
     }
     for (unsigned i = 0; i < runs && rdl_test_failures() == before; i++) {
         if (simulated) {
-            name_simulation(name, sizeof(name), o->policy, (o->seed ? o->seed : 1) + i);
-            test->driver = name;
+            name_simulation(test->simulation, sizeof(test->simulation), o->policy,
+                            (o->seed ? o->seed : 1) + i);
+            test->driver = test->simulation;
         }
         rc = i ? 0 : warm_up(test);
         if (rc < 0 && test->driver && strcmp(test->driver, "uring") == 0)
@@ -183,9 +183,9 @@ static void run_all(struct rdl_test *test)
             run_once(test);
     }
     if (rdl_test_failures() != before && test->simulated) {
-        name_simulation(name, sizeof(name), is_sim(environment) ? environment : o->policy,
-                        test->seed);
-        rdl_test_fail("RADDLE_POLICY=%s has the same again", name);
+        name_simulation(test->simulation, sizeof(test->simulation),
+                        is_sim(environment) ? environment : o->policy, test->seed);
+        rdl_test_fail("RADDLE_POLICY=%s has the same again", test->simulation);
     }
 }
 

@@ -111,10 +111,10 @@ static int a_day(void *arg)
     memset(day, 0, sizeof(*day));
     day->begin = raddle_now();
     listens(day);
-    for (unsigned i = 0; i < SLEEPERS && rc == 0; i++) {
+    for (unsigned i = 0; i < SLEEPERS; i++)
         sleepers[i] = (struct sleeper){day, i};
+    for (unsigned i = 0; i < SLEEPERS && rc == 0; i++)
         rc = raddle_spawn(&g, NULL, sleeps_for_hours, &sleepers[i], NULL);
-    }
     if (rc == 0)
         rc = raddle_spawn(&g, NULL, has_a_job_done, day, NULL);
     if (rc == 0)

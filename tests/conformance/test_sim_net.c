@@ -85,7 +85,7 @@ static int echoes(void *arg)
     ssize_t n;
 
     while ((n = raddle_read(s, buffer, sizeof(buffer))) > 0)
-        if ((n = raddle_write_all(s, buffer, (size_t)n)) < 0)
+        if (raddle_write_all(s, buffer, (size_t)n) < 0)
             break;
     raddle_stream_close(s);
     return 0;
@@ -314,9 +314,13 @@ static int takes_calls(void *arg)
     }
     rc = raddle_group_close(&g, rc);
     EXPECT_EQ(raddle_fd_close(listener), 0);
-    memset(all->address, 0, sizeof(all->address)); /* the port is the kernel's */
     EXPECT_EQ(raddle_sim_trace(&all->trace), 0);
     return rc;
+}
+
+static bool same_order(const struct arrivals *a, const struct arrivals *b)
+{
+    return a->count == b->count && memcmp(a->order, b->order, sizeof(a->order)) == 0;
 }
 
 RuntimeTest(sim_net, connections_overtake_each_other_as_the_seed_will_have_it)
@@ -329,8 +333,9 @@ RuntimeTest(sim_net, connections_overtake_each_other_as_the_seed_will_have_it)
         cr_assert_eq(run_on(i, "", 1 + i % 3, takes_calls, &first[i]), 0);
     for (unsigned i = SEEDS; i-- > 0;) {
         cr_assert_eq(run_on(i, "", 1 + i % 3, takes_calls, &again), 0);
-        cr_assert_eq(memcmp(&again, &first[i], sizeof(again)), 0, "seed %u", i);
-        different += i && memcmp(first[i].order, first[i - 1].order, sizeof(again.order));
+        cr_assert(same_order(&again, &first[i]), "seed %u", i);
+        cr_assert_eq(again.trace, first[i].trace, "seed %u", i);
+        different += i && !same_order(&first[i], &first[i - 1]);
     }
     cr_assert_gt(different, SEEDS / 2);
 }

@@ -8,8 +8,7 @@ static int worker(void *queue)
 {
     int job, rc;
 
-    while ((rc = raddle_get(queue, &job)) == 0) {
-        rc = raddle_sleep(RADDLE_MS(job));
+    while ((rc = raddle_get(queue, &job)) == 0 && (rc = raddle_sleep(RADDLE_MS(job))) == 0) {
         jobs++;
         total += job;
         raddle_chan_task_done(queue);
