@@ -23,9 +23,15 @@ static uintptr_t moved(uintptr_t word, uintptr_t low, uintptr_t top, uintptr_t t
     return word >= low && word < top ? word - low + to : word;
 }
 
-/* What it races with is caught by the caller; a sanitizer can't know, and knows of frames that are left alone here. */
-__attribute__((noinline, no_sanitize("thread", "address"))) void
-rdl_unwind_copy(struct rdl_unwind *at, const char *top, char *copy)
+/* What it races with is caught by the caller; a sanitizer can't know, and knows of frames that are left alone here,
+ * and of words that nobody has written. */
+#ifdef __clang__
+#define RAW noinline, no_sanitize("thread", "address", "memory")
+#else
+#define RAW noinline, no_sanitize("thread", "address")
+#endif
+
+__attribute__((RAW)) void rdl_unwind_copy(struct rdl_unwind *at, const char *top, char *copy)
 {
     uintptr_t low = (uintptr_t)at->sp, end = (uintptr_t)top, to = (uintptr_t)copy;
     const volatile uintptr_t *from = (const volatile uintptr_t *)at->sp;
@@ -40,9 +46,8 @@ rdl_unwind_copy(struct rdl_unwind *at, const char *top, char *copy)
 #if defined(__x86_64__) && defined(__LP64__)
 
 /* By hand, as a function that a sanitizer looks at could be called in here. */
-__attribute__((noinline, no_sanitize("thread", "address"))) bool
-rdl_unwind_begin(struct rdl_unwind *at, const struct rdl_coroutine *co, const char *low,
-                 const char *top)
+__attribute__((RAW)) bool rdl_unwind_begin(struct rdl_unwind *at, const struct rdl_coroutine *co,
+                                           const char *low, const char *top)
 {
     uintptr_t saved = (uintptr_t) * (void *const volatile *)&co->sp, sp;
     void *const volatile *words = (void *const volatile *)saved;
