@@ -227,7 +227,7 @@ static int wait_for_one(struct selection *s)
     }
     for (size_t i = 0; i < joined; i++)
         leave_case(&s->cases[i]);
-    taken = rdl_atomic_load_acquire(&s->choice.taken);
+    taken = rdl_atomic_load_relaxed(&s->choice.taken); /* it was left in each line */
     for (size_t i = 0; taken && i < joined; i++) {
         if (&exchange_of(&s->cases[i])->turn != taken)
             continue;

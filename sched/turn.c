@@ -8,7 +8,7 @@
  *
  *     told        set by
  *     WAITING     the thread, before it joins
- *     ASLEEP      the thread, before it sleeps: the server has to wake it
+ *     ASLEEP      the thread, before it sleeps: the server has to wake it. Nothing else depends on it
  *     TOLD        the server: release, so that the thread reads the result and what else was done for it
  */
 #define _GNU_SOURCE
@@ -20,11 +20,15 @@
 
 enum { WAITING, TOLD, ASLEEP };
 
+#ifdef RDL_MODEL
+enum { SPINS = 1 }; /* with a hundred it looks at nothing else */
+#else
 enum { SPINS = 100 };
+#endif
 
 void rdl_turn_tell_thread(rdl_atomic(uint32_t) * told)
 {
-    if (rdl_atomic_exchange_acq_rel(told, (uint32_t)TOLD) == ASLEEP)
+    if (rdl_atomic_exchange_release(told, (uint32_t)TOLD) == ASLEEP)
         rdl_sys_futex_wake(told);
 }
 
@@ -39,7 +43,7 @@ static bool sleep_thread(struct rdl_turn *turn, int64_t deadline_ns)
             return true;
         rdl_cpu_relax();
     }
-    (void)rdl_atomic_cas_acq_rel(&turn->told, &waiting, (uint32_t)ASLEEP);
+    (void)rdl_atomic_cas_relaxed(&turn->told, &waiting, (uint32_t)ASLEEP);
     while (rdl_atomic_load_acquire(&turn->told) != TOLD) {
         if (deadline_ns != INT64_MAX) {
             left = deadline_ns - rdl_sys_now();

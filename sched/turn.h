@@ -13,7 +13,8 @@
  *
  * A task that waits for several things at once has a turn in each of their lines, all with one choice: who
  * serves one has to make the choice first, so one is served and no other. The rest are stale: whoever meets
- * one in line takes it out.
+ * one in line takes it out. The choice needs no ordering of its own: it is made before the first turn joins, made use of
+ * under the lock of a line, and looked at by the task when it has taken each of these locks to leave the lines.
  *
  * A task waits suspended, and its wait may end because of a cancellation; then whether it was served is
  * decided under the lock: who is out of the line was. A plain thread sleeps, at most until a deadline.
@@ -54,7 +55,7 @@ static inline bool rdl_turn_claim(struct rdl_turn *turn)
 {
     struct rdl_turn *none = NULL;
 
-    return !turn->choice || rdl_atomic_cas_acq_rel(&turn->choice->taken, &none, turn);
+    return !turn->choice || rdl_atomic_cas_relaxed(&turn->choice->taken, &none, turn);
 }
 
 /* Under the lock: the first, which is then to be served by rdl_turn_call(), or NULL. */

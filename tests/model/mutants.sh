@@ -37,19 +37,19 @@ wanted=("$@")
 : "${CC:=cc}"
 flags=(-std=gnu11 -O2 -g -UNDEBUG -DRDL_MODEL)
 
-# How many schedules of each case, and which: most mutants are found in the first round. What is equivalent has to get
-# through the first four. These are for scenarios with whole loops, which take long; others get ten times as many.
+# How many schedules of each case, and which: most mutants are found in the first two. What is equivalent has to get
+# through these. The numbers are for scenarios with whole loops, which take long; others get ten times as many.
 rounds=("1000" "1000 --random" "3000 --first 10000" "3000 --random --first 20000" "10000 --first 50000"
     "10000 --random --first 100000" "100000 --first 200000" "50000 --depth 5 --first 500000"
     "100000 --random --first 1000000")
-equivalent_rounds=4
+equivalent_rounds=2
 last_round=${RADDLE_MUTANT_ROUNDS:-${#rounds[@]}} # fewer, to look for what may survive
 
 # Which sources a scenario is made of. Those that take least time first.
 hosted="sched/cancel.c sched/coroutine.c sched/deque.c sched/fiber.c sched/idle.c sched/inbox.c
     sched/inject.c sched/loop.c sched/strand.c sched/timer.c sched/wait.c sched/switch_$(uname -m).S tests/model/host.c"
 tasks="runtime/context.c runtime/group.c runtime/local.c runtime/map.c runtime/scope.c runtime/started.c runtime/task.c runtime/tree.c tests/model/model_describe.c"
-read -ra scenarios <<<"${RADDLE_MUTANT_SCENARIOS:-map inject inbox wait idle deque table handoff depot cancel home strand fd group closing team sync server executor}" # to look closer
+read -ra scenarios <<<"${RADDLE_MUTANT_SCENARIOS:-map inject inbox wait idle deque table handoff depot cancel home strand turn fd group closing team sync server executor}" # to look closer
 declare -A sources=(
     [deque]="sched/deque.c"
     [inject]="sched/inject.c"
@@ -64,6 +64,7 @@ declare -A sources=(
     [cancel]="$hosted"
     [home]="$hosted"
     [strand]="$hosted"
+    [turn]="$hosted sched/turn.c"
     [group]="$hosted $tasks"
     [closing]="$hosted $tasks runtime/loop.c tests/model/model_libc.c"
     [executor]="$hosted sched/handoff.c sched/pool.c runtime/executor.c tests/model/model_libc.c"
