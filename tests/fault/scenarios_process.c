@@ -147,6 +147,18 @@ static void stops_when_read(void *arg)
     raddle_loop_stop(arg);
 }
 
+/* A reader that can't go on says so, and nobody else will stop the loop. */
+static raddle_loop *stopped_on_error;
+static int reported;
+
+static int stops_on_error(const struct raddle_error_event *event, void *arg)
+{
+    (void)arg;
+    reported = event->rc;
+    raddle_loop_stop(stopped_on_error);
+    return 0;
+}
+
 static int scenario_readers(void)
 {
     raddle_loop *loop = NULL;
@@ -159,6 +171,9 @@ static int scenario_readers(void)
         return FAULT_WRONG;
     if (write(ends[1], "x", 1) != 1)
         return FAULT_WRONG;
+    stopped_on_error = loop;
+    reported = 0;
+    raddle_on_error(stops_on_error, NULL);
     rc = raddle_add_reader(loop, ends[0], stops_when_read, loop);
     if (rc == 0)
         rc = raddle_add_writer(loop, ends[1], stops_when_read, loop);
@@ -167,6 +182,8 @@ static int scenario_readers(void)
     if (rc == 0 && raddle_remove_reader(loop, ends[0]) < 0)
         rc = FAULT_WRONG;
     closed = closes(loop);
+    raddle_on_error(NULL, NULL);
+    rc = fault_first(rc, reported);
     (void)raddle_fd_close(ends[0]);
     (void)raddle_fd_close(ends[1]);
     return fault_first(rc, closed);
