@@ -196,5 +196,6 @@ bool rdl_wait_is_parked(const struct rdl_wait *wait, uint64_t *word)
 
 bool rdl_wait_still_is(struct rdl_wait *wait, uint64_t word)
 {
-    return rdl_atomic_cas_acq_rel(&wait->word, &word, word);
+    /* release pairs with the acquire of whoever ends the wait: what was read of the stack was read before. */
+    return rdl_atomic_cas_release(&wait->word, &word, word);
 }

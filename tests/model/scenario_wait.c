@@ -388,6 +388,65 @@ static void begin_either(void)
 
 const char *const model_unwatched_names[] = {NULL};
 const char model_scenario_name[] = "wait";
+/* Somebody looks at the sleeper's stack, which is written to before it parks and by whoever runs it afterwards. */
+enum { PARKED_FRAME = 7, OTHER_FRAME = 8 };
+
+static rdl_atomic(uint32_t) frame;
+
+static void frame_waker(void *arg)
+{
+    const unsigned i = *(const unsigned *)arg;
+
+    buffers[i] = 1;
+    if (rdl_wait_fire(ticket, results[i]) == RDL_FIRE_QUEUE) {
+        rdl_atomic_store_relaxed(&frame, OTHER_FRAME);
+        run_sleeper();
+    }
+}
+
+static void frame_lander(void *arg)
+{
+    (void)arg;
+    stack = 10;
+    rdl_atomic_store_relaxed(&frame, PARKED_FRAME);
+    if (!rdl_wait_park(&wait)) {
+        rdl_atomic_store_relaxed(&frame, OTHER_FRAME);
+        run_sleeper();
+    }
+}
+
+static void looker(void *arg)
+{
+    uint64_t word;
+
+    (void)arg;
+    for (int i = 0; i < 2; i++)
+        if (rdl_wait_is_parked(&wait, &word)) {
+            uint32_t seen = rdl_atomic_load_relaxed(&frame);
+
+            if (rdl_wait_still_is(&wait, word))
+                model_check(seen == PARKED_FRAME);
+        }
+}
+
+static void begin_look(void)
+{
+    begin();
+    rdl_atomic_init(&frame, OTHER_FRAME);
+    ticket = rdl_wait_arm(&wait);
+    model_spawn("lander", frame_lander, NULL);
+    model_spawn("completion", frame_waker, number(0));
+    model_spawn("looker", looker, NULL);
+}
+
+static void end_looked_at(void)
+{
+    uint64_t word;
+
+    end_ran_once();
+    model_check(!rdl_wait_is_parked(&wait, &word));
+}
+
 const struct model_case model_cases[] = {
     {"fire", begin_fire, end_ran_once},
     {"fire_fire", begin_fire_fire, end_ran_once},
@@ -402,5 +461,6 @@ const struct model_case model_cases[] = {
     {"two_cancels", begin_two_cancels, NULL},
     {"shield", begin_shield, NULL},
     {"either", begin_either, NULL},
+    {"look", begin_look, end_looked_at},
     {0},
 };
