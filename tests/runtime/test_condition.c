@@ -19,6 +19,8 @@ struct state {
     struct raddle_mutex lock;
     struct raddle_cond changed;
     int value;
+    struct raddle_event locked;
+    raddle_task *other;
 };
 
 /* Waits once; expects to have the mutex in any case. */
@@ -237,7 +239,9 @@ static int waits_in_time(struct member *member)
     int rc;
 
     EXPECT_EQ(raddle_lock(&state->lock), 0);
-    raddle_scope_enter(&limit, raddle_in(RADDLE_MS(2)), 0);
+    raddle_event_set(&state->locked);
+    test_let_park(state->other); /* who gets the mutex when it is let go */
+    raddle_scope_enter(&limit, raddle_in(RADDLE_MS(100)), 0);
     rc = raddle_cond_wait(&state->changed, &state->lock);
     EXPECT_EQ(rc, -ECANCELED);
     EXPECT_EQ(raddle_cond_wait(&state->changed, &state->lock), -ECANCELED); /* didn't unlock it */
@@ -249,17 +253,16 @@ static int waits_in_time(struct member *member)
 
 static int expires(void *arg)
 {
-    struct state state = {.lock = RADDLE_MUTEX_INIT};
+    struct state state = {.lock = RADDLE_MUTEX_INIT, .other = raddle_self()};
     struct member *member;
     struct crew crew;
 
     (void)arg;
     crew_open(&crew, &state, WAITS);
     member = crew_add(&crew, waits_in_time, 0, false);
-    while (!test_waits_for(member->task)) /* until it is at the condition, or already back */
-        EXPECT_EQ(raddle_yield(), 0);
+    EXPECT_EQ(raddle_event_wait(&state.locked), 0);
     EXPECT_EQ(raddle_lock(&state.lock), 0);
-    EXPECT_EQ(raddle_sleep(RADDLE_MS(10)), 0);
+    EXPECT_EQ(raddle_sleep(RADDLE_MS(120)), 0);
     EXPECT_EQ(member->rc, 1000);
     state.value = 1;
     EXPECT_EQ(raddle_unlock(&state.lock), 0);
