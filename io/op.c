@@ -16,14 +16,18 @@
 #include <errno.h>
 #include <poll.h>
 #include <raddle/error.h>
+#include <stddef.h>
+#include <string.h>
 
 #include "io/fd.h"
 #include "sched/fiber.h"
 #include "sched/loop.h"
+#include "sched/pageout.h"
 #include "sched/planted.h"
 #include "sched/sys.h"
 
 static_assert(sizeof(struct rdl_op) <= 256, "it lies on the stack of every task that waits");
+static_assert(offsetof(struct rdl_op, header) <= RDL_PAGING_OP_BYTES, "a poll has no header");
 
 /* What the kernel moves at most in one call (MAX_RW_COUNT); a ring's length has 32 bits. */
 static const size_t MAX_BYTES = 0x7ffff000;
@@ -265,6 +269,8 @@ static bool attempt(struct rdl_op *op, struct rdl_fiber *self)
     }
     if (waited) {
         rdl_fiber_attach(self, op);
+        if (op->apart)
+            rdl_paging_wait(rdl_loop_current(), self->paging);
         (void)rdl_fiber_park(self, RDL_PARK_CANCELLABLE, names[op->code],
                              (uint64_t)(unsigned)op->fd);
         assert(op->place == RDL_OP_NOWHERE);
@@ -283,6 +289,92 @@ static bool attempt(struct rdl_op *op, struct rdl_fiber *self)
     return rc < 0 || closed;
 }
 
+/* One attempt that doesn't wait: its result or RDL_OP_WAIT. */
+static ssize_t attempt_now(struct rdl_op *op)
+{
+    struct rdl_driver *driver = rdl_loop_current()->driver;
+    int rc;
+
+    if (!rdl_fd_enter(op->entry, op))
+        return op->entered ? RADDLE_ECLOSED : -EBADF;
+    rc = settle(op);
+    if (rc < 0)
+        op->result = rc;
+    else
+        op->result = driver->ops->attempt ? driver->ops->attempt(driver, op) : rdl_op_perform(op);
+    (void)rdl_fd_leave(op->entry, op);
+    return op->result;
+}
+
+/* Is it input that a task may wait for for long? A socket's: reading from a pipe or a terminal may block the thread. */
+static bool is_input(const struct rdl_op *op)
+{
+    int kind;
+
+    switch (op->code) {
+    case RDL_OP_POLL:
+        return true;
+    case RDL_OP_READ:
+    case RDL_OP_READV:
+    case RDL_OP_RECV:
+    case RDL_OP_RECVMSG:
+        kind = rdl_fd_ask(op->entry, op->fd);
+        return kind >= 0 && rdl_fd_is_socket(kind);
+    default:
+        return false;
+    }
+}
+
+/* Waits until op may go on, in an operation that isn't on the stack. Negative: it may not. */
+static ssize_t wait_apart(const struct rdl_op *op, struct rdl_fiber *self)
+{
+    struct rdl_paging *paging = self->paging;
+    struct rdl_op *wait = (struct rdl_op *)(void *)paging->op;
+
+    memset(wait, 0, sizeof(paging->op));
+    wait->code = RDL_OP_POLL;
+    wait->fd = op->fd;
+    wait->events = op->events;
+    wait->fiber = self;
+    wait->entry = op->entry;
+    wait->entered = true; /* this descriptor, and no other of the number */
+    wait->generation = op->generation;
+    wait->apart = true;
+    /* What the buffer holds is not needed, as it is to be written to; MSG_TRUNC may have none of that size. */
+    paging->hole = paging->hole_end = NULL;
+    if ((op->code == RDL_OP_READ || op->code == RDL_OP_RECV) && !(op->flags & MSG_TRUNC)) {
+        paging->hole = op->at.buffer;
+        paging->hole_end = paging->hole + op->size.bytes;
+    }
+    while (!attempt(wait, self))
+        ;
+    return wait->result;
+}
+
+/*
+ * The way of input in a task whose stack may be paged out: nothing is in flight that writes into it. An attempt, and
+ * when there is nothing yet a wait for readiness, by an operation that lies elsewhere; then again. What has to wait
+ * even then (another task was quicker, or what is ready is an error that isn't input) waits as all others do.
+ */
+static ssize_t run_apart(struct rdl_op *op, struct rdl_fiber *self)
+{
+    ssize_t n = attempt_now(op);
+
+    if (n == RDL_OP_WAIT) {
+        n = wait_apart(op, self);
+        if (n < 0)
+            return n;
+        n = attempt_now(op);
+    }
+    if (n != RDL_OP_WAIT) {
+        rdl_fiber_charge(self);
+        return n;
+    }
+    while (!attempt(op, self))
+        ;
+    return op->result;
+}
+
 ssize_t rdl_op_run(struct rdl_op *op)
 {
     struct rdl_fiber *self = rdl_fiber_self();
@@ -296,6 +388,8 @@ ssize_t rdl_op_run(struct rdl_op *op)
     if (rc < 0)
         return rc;
     op->fiber = self;
+    if (__builtin_expect(self->paging != NULL, 0) && is_input(op) && self->paging->alone(self))
+        return run_apart(op, self);
     while (!attempt(op, self))
         ;
     return op->result;

@@ -1,7 +1,7 @@
 /*
  * io/op.h - one operation on a descriptor, from the call to its result.
  *
- * It lives on the stack of the task that waits for it. Between a driver's submit and its completion
+ * It lives on the stack of the task that waits for it, or beside its control block. Between a driver's submit and its completion
  * the driver owns it and the kernel may write into its buffers; the task doesn't leave its frame
  * before (sched/fiber.h, rdl_fiber_attach).
  */
@@ -77,6 +77,7 @@ struct rdl_op {
     struct rdl_fd *entry;
     bool nothing; /* read(2) or readv(2) of no bytes */
     bool settled; /* code and events are what the descriptor's kind makes of them */
+    bool apart;   /* it isn't on the stack of its task, which may be paged out (sched/pageout.h) */
 
     /* Of io/fd.c, under the entry's lock. */
     struct rdl_op *fd_next, *fd_prev;

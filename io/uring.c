@@ -117,6 +117,7 @@ static uint64_t token_of(const struct rdl_op *op)
     return (uint64_t)(op->fiber->stack->id + 1) << 32 | (uint32_t)op->ticket.armed;
 }
 
+/* Of an operation in flight: so its fiber is there. */
 static struct rdl_op *op_of(uint64_t token)
 {
     struct rdl_stack *stack = rdl_stack_at((uint32_t)(token >> 32) - 1);

@@ -10,6 +10,7 @@
 #include <raddle/debug.h>
 
 #include "runtime/task.h"
+#include "sched/pageout.h"
 #include "sched/sys.h"
 #include "sched/unwind.h"
 
@@ -19,13 +20,16 @@ enum { TRIES = 8, SLACK = 64 };
 static ssize_t look_once(struct rdl_task *task, void **pcs, int max)
 {
     struct rdl_wait *wait = &task->fiber.stack->wait;
-    const char *top = (const char *)task, *low = task->fiber.stack->low;
+    struct rdl_paging *paging = task->fiber.paging;
+    const char *low = task->fiber.stack->low;
+    const char *top = paging ? task->fiber.stack->top : (const char *)task;
     struct rdl_unwind at;
+    uint32_t phase = 0;
     uint64_t word;
     ssize_t count;
     char *copy;
 
-    if (!rdl_wait_is_parked(wait, &word))
+    if (!rdl_wait_is_parked(wait, &word) || (paging && !rdl_paging_is_in(paging, &phase)))
         return -EBUSY;
     if (!rdl_unwind_begin(&at, &task->fiber.co, low, top))
         return rdl_wait_still_is(wait, word) ? -ENOTSUP : -EAGAIN;
@@ -33,7 +37,10 @@ static ssize_t look_once(struct rdl_task *task, void **pcs, int max)
     if (!copy)
         return -ENOMEM;
     rdl_unwind_copy(&at, top, copy);
-    count = rdl_wait_still_is(wait, word) ? rdl_unwind_frames(&at, pcs, max) : -EAGAIN;
+    if (rdl_wait_still_is(wait, word) && (!paging || rdl_paging_still_in(paging, phase)))
+        count = rdl_unwind_frames(&at, pcs, max);
+    else
+        count = -EAGAIN;
     rdl_sys_free(copy);
     return count;
 }

@@ -490,5 +490,7 @@ int raddle_get_loop_stats(unsigned index, struct raddle_loop_stats *out)
     out->completions = rdl_atomic_load_relaxed(&c->completions);
     out->timers = rdl_atomic_load_relaxed(&c->timers);
     out->tasks = rdl_atomic_load_relaxed(&c->tasks);
+    out->page_outs = rdl_atomic_load_relaxed(&c->page_outs);
+    out->paged_out = rdl_atomic_load_relaxed(&c->paged_out);
     return 0;
 }

@@ -163,8 +163,10 @@ static int serve_connection(void *arg)
 static int start_handler(struct server *server, int fd)
 {
     const struct raddle_serve_options *o = server->options;
-    struct raddle_spawn_options options = {
-        .name = "connection", .mobility = o->mobility, .stack_bytes = o->stack_bytes};
+    struct raddle_spawn_options options = {.name = "connection",
+                                           .mobility = o->mobility,
+                                           .stack_bytes = o->stack_bytes,
+                                           .page_out = o->page_out};
     struct rdl_spawn spawn = {.group = server->handlers,
                               .fn = serve_connection,
                               .options = &options,

@@ -26,6 +26,7 @@
 #include "runtime/task.h"
 #include "runtime/waiter.h"
 #include "sched/loop.h"
+#include "sched/pageout.h"
 #include "sched/planted.h"
 #include "sched/strand.h"
 #include "sched/sys.h"
@@ -335,6 +336,37 @@ static __attribute__((noinline)) int ask_policy(const struct raddle_policy *poli
     return check_options(options);
 }
 
+/* A task that may be paged out. */
+struct apart {
+    struct rdl_task task; /* first */
+    struct rdl_paging paging;
+};
+
+/* Nothing on its stack is in a list of others: no group, no lock of its own; and it is its own stack that it stands on.
+ * Scopes are its own, unless a group's children have them above theirs. */
+static bool is_alone(const struct rdl_fiber *fiber)
+{
+    const struct rdl_task *task = (const struct rdl_task *)(const void *)fiber;
+
+    return !task->groups && !task->held && !task->gen;
+}
+
+static __attribute__((noinline)) int create_apart(struct rdl_stack_cache *cache, size_t stack_bytes,
+                                                  struct rdl_fiber **out)
+{
+    struct apart *apart = rdl_sys_calloc(1, sizeof(*apart));
+    int rc;
+
+    if (!apart)
+        return -ENOMEM;
+    apart->paging.alone = is_alone;
+    *out = &apart->task.fiber;
+    rc = rdl_fiber_create_apart(cache, *out, &apart->paging, stack_bytes, task_main);
+    if (rc < 0)
+        rdl_sys_free(apart);
+    return rc;
+}
+
 /* With its place in the group. */
 static int start_task(const struct rdl_spawn *spawn, raddle_task **out)
 {
@@ -363,8 +395,11 @@ static int start_task(const struct rdl_spawn *spawn, raddle_task **out)
     }
     if (options->eager_start && !can_be_eager(strand, there))
         return -EINVAL;
-    rc = rdl_fiber_create(cache, sizeof(*task), offsetof(struct rdl_task, root),
-                          options->stack_bytes, task_main, &fiber);
+    if (__builtin_expect(options->page_out, 0))
+        rc = create_apart(cache, options->stack_bytes, &fiber);
+    else
+        rc = rdl_fiber_create(cache, sizeof(*task), offsetof(struct rdl_task, root),
+                              options->stack_bytes, task_main, &fiber);
     if (rc < 0)
         return rc;
 

@@ -80,7 +80,18 @@ void __tsan_switch_to_fiber(void *fiber, unsigned flags);
 #endif
 
 #if RDL_VALGRIND
+#include <valgrind/memcheck.h>
 #include <valgrind/valgrind.h>
+#define RDL_MEM_WRITTEN(address, bytes) VALGRIND_MAKE_MEM_DEFINED((address), (bytes))
+#else
+#define RDL_MEM_WRITTEN(address, bytes) ((void)0)
+#endif
+
+/* For functions that read and write another's frames: what a sanitizer knows of them doesn't hold there. */
+#ifdef __clang__
+#define RDL_RAW __attribute__((noinline, no_sanitize("thread", "address", "memory")))
+#else
+#define RDL_RAW __attribute__((noinline, no_sanitize("thread", "address")))
 #endif
 
 #endif

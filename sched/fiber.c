@@ -27,8 +27,10 @@
 
 #include "sched/annotate.h"
 #include "sched/loop.h"
+#include "sched/pageout.h"
 #include "sched/planted.h"
 #include "sched/strand.h"
+#include "sched/sys.h"
 
 static_assert(offsetof(struct rdl_stack, wait) == 0, "a wait is found by its record");
 static_assert(offsetof(struct rdl_fiber, run) == 0, "a runnable is found by its fiber");
@@ -62,6 +64,20 @@ static void fiber_begin(void *arg)
     rdl_fiber_exit(self);
 }
 
+/* A fiber, which is zero, on stack below top. */
+static inline void init(struct rdl_fiber *fiber, struct rdl_stack *stack, char *top,
+                        void (*main)(struct rdl_fiber *))
+{
+    fiber->stack = stack;
+    fiber->main = main;
+    fiber->nearest_ns = RADDLE_NEVER;
+    rdl_timer_init(&fiber->timer);
+    rdl_coroutine_init(&fiber->co, stack->low, top, fiber_begin, fiber);
+    rdl_atomic_store_relaxed(&stack->wait.poked, 0u);
+    rdl_atomic_store_relaxed(&stack->wait.shield_depth, 0u);
+    rdl_atomic_store_release(&stack->owner, fiber);
+}
+
 int rdl_fiber_create(struct rdl_stack_cache *cache, size_t block_bytes, size_t zeroed,
                      size_t stack_bytes, void (*main)(struct rdl_fiber *), struct rdl_fiber **out)
 {
@@ -75,26 +91,37 @@ int rdl_fiber_create(struct rdl_stack_cache *cache, size_t block_bytes, size_t z
     block = stack->top - ((block_bytes + 63) & ~(size_t)63);
     memset(block, 0, zeroed);
     fiber = (struct rdl_fiber *)(void *)block;
-    fiber->stack = stack;
-    fiber->main = main;
-    fiber->nearest_ns = RADDLE_NEVER;
-    rdl_timer_init(&fiber->timer);
-    rdl_coroutine_init(&fiber->co, stack->low, block, fiber_begin, fiber);
-    rdl_atomic_store_relaxed(&stack->wait.poked, 0u);
-    rdl_atomic_store_relaxed(&stack->wait.shield_depth, 0u);
-    rdl_atomic_store_release(&stack->owner, fiber);
+    init(fiber, stack, block, main);
     *out = fiber;
+    return 0;
+}
+
+int rdl_fiber_create_apart(struct rdl_stack_cache *cache, struct rdl_fiber *fiber,
+                           struct rdl_paging *paging, size_t stack_bytes,
+                           void (*main)(struct rdl_fiber *))
+{
+    struct rdl_stack *stack;
+    int rc = rdl_stack_get(cache, stack_bytes, &stack);
+
+    if (rc < 0)
+        return rc;
+    init(fiber, stack, stack->top, main);
+    fiber->paging = paging;
+    paging->fiber = fiber;
     return 0;
 }
 
 void rdl_fiber_discard(struct rdl_stack_cache *cache, struct rdl_fiber *fiber)
 {
     struct rdl_stack *stack = fiber->stack;
+    bool apart = fiber->paging != NULL;
 
     rdl_strand_unref(fiber->strand);
     rdl_coroutine_fini(&fiber->co);
     rdl_atomic_store_release(&stack->owner, NULL);
     rdl_stack_put(cache, stack);
+    if (apart)
+        rdl_sys_free(fiber);
 }
 
 int rdl_cancel_check_deadline(struct rdl_fiber *self)
@@ -166,6 +193,8 @@ void rdl_fiber_finish(struct rdl_loop *home, struct rdl_fiber *fiber)
             return;
         }
         fiber->op = NULL;
+        if (__builtin_expect(fiber->paging != NULL, 0))
+            rdl_paging_end(home, fiber->paging);
     }
     rdl_loop_woken(home, fiber);
 }
@@ -220,6 +249,8 @@ void rdl_fiber_complete(struct rdl_fiber *fiber, struct rdl_op *op)
     (void)op;
 
     fiber->op = NULL;
+    if (__builtin_expect(fiber->paging != NULL, 0))
+        rdl_paging_end(fiber->home, fiber->paging);
     if (fiber->finishing) {
         fiber->finishing = false;
         rdl_loop_woken(fiber->home, fiber);

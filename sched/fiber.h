@@ -44,6 +44,7 @@ struct rdl_fiber {
     struct rdl_timer timer;
     void (*main)(struct rdl_fiber *self);
     struct rdl_strand *strand; /* NULL: none; never changes once it was queued */
+    struct rdl_paging *paging; /* NULL: its stack stays, and the control block is on it */
 
     rdl_atomic(uint8_t) mobility; /* enum raddle_mobility, never the default; dumps read it */
     bool started;                 /* its first instruction has run */
@@ -81,6 +82,12 @@ static inline bool rdl_fiber_is(const struct rdl_fiber *fiber, enum raddle_mobil
  * calling thread's loop's, or NULL. -ENOMEM, -EINVAL. */
 int rdl_fiber_create(struct rdl_stack_cache *cache, size_t block_bytes, size_t zeroed,
                      size_t stack_bytes, void (*main)(struct rdl_fiber *), struct rdl_fiber **out);
+
+/* The same, with the control block, all zero, in memory of rdl_sys_calloc() and not on the stack: the fiber's, if
+ * 0 is returned. paging is in that block. */
+int rdl_fiber_create_apart(struct rdl_stack_cache *cache, struct rdl_fiber *fiber,
+                           struct rdl_paging *paging, size_t stack_bytes,
+                           void (*main)(struct rdl_fiber *));
 
 /* Frees a fiber that was never started. */
 void rdl_fiber_discard(struct rdl_stack_cache *cache, struct rdl_fiber *fiber);

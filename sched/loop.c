@@ -97,6 +97,7 @@ void rdl_loop_init(struct rdl_loop *loop, struct rdl_driver *driver, struct rdl_
     loop->looked_ns = loop->now_ns;
     rdl_timers_init(&loop->timers, loop->now_ns);
     rdl_stack_cache_init(&loop->stacks);
+    rdl_pager_init(&loop->pager);
     rdl_inbox_init(&loop->inbox);
     rdl_deque_init(&loop->fresh);
     rdl_deque_init(&loop->ready);
@@ -619,6 +620,8 @@ static void turn(struct rdl_loop *loop)
     rdl_timers_expire(&loop->timers, loop->now_ns, TIMERS_PER_TURN, fire_timer, loop);
     drain_inbox(loop);
     loop->polling = false;
+    if (loop->now_ns >= loop->pager.due_ns)
+        rdl_pager_work(loop);
     /* What the poll, the timers and the inbox made runnable: one of it runs here, the rest is worth
      * another loop's while. */
     if (loop->team && rdl_deque_count(&loop->ready) + rdl_deque_count(&loop->fresh) +
@@ -658,6 +661,8 @@ static void sleep_on(struct rdl_loop *loop)
         next = rdl_timers_next(&loop->timers);
         if (loop->trim_ns < next)
             next = loop->trim_ns;
+        if (loop->pager.due_ns < next)
+            next = loop->pager.due_ns;
         if (next == INT64_MAX)
             timeout = -1;
         else
@@ -738,7 +743,7 @@ void rdl_loop_land(struct rdl_loop *loop)
     struct rdl_fiber *prev = loop->leaving;
     struct rdl_strand *strand;
     struct rdl_stack *stack;
-    bool lent = false;
+    bool lent = false, apart;
 
     if (!prev)
         return;
@@ -770,10 +775,13 @@ void rdl_loop_land(struct rdl_loop *loop)
         break;
     case RDL_LEAVE_EXIT:
         stack = prev->stack;
+        apart = prev->paging != NULL;
         count_tasks(loop, -1);
         rdl_coroutine_fini(&prev->co);
         rdl_atomic_store_release(&stack->owner, NULL);
         rdl_stack_put(&loop->stacks, stack);
+        if (__builtin_expect(apart, 0))
+            rdl_sys_free(prev);
         break;
     }
     if (__builtin_expect(strand != NULL, 0)) {

@@ -23,6 +23,7 @@
 #include "sched/idle.h"
 #include "sched/inbox.h"
 #include "sched/inject.h"
+#include "sched/pageout.h"
 #include "sched/runnable.h"
 #include "sched/stack.h"
 #include "sched/timer.h"
@@ -44,8 +45,10 @@ struct rdl_team {
 
 /* Written by the loop's thread, read by anyone. */
 struct rdl_loop_counters {
-    rdl_atomic(uint64_t) switches, spawns, steals, wakes_sent, parks, polls, completions, timers;
-    rdl_atomic(int64_t) tasks; /* started minus ended here: the sum over a team is right */
+    rdl_atomic(uint64_t) switches, spawns, steals, wakes_sent, parks, polls,
+        completions, timers, page_outs;
+    rdl_atomic(int64_t) paged_out; /* stacks that are, now */
+    rdl_atomic(int64_t) tasks;     /* started minus ended here: the sum over a team is right */
 };
 
 /* Why a fiber left its stack: what whoever lands after it has to do. */
@@ -85,6 +88,7 @@ struct rdl_loop {
     int64_t trim_ns; /* when free stacks are to be looked at */
     _Alignas(64) struct rdl_timers timers;
     struct rdl_stack_cache stacks;
+    struct rdl_pager pager;
     struct rdl_driver *driver;
     struct rdl_team *team; /* NULL: alone */
     unsigned index;

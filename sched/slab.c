@@ -375,14 +375,20 @@ void rdl_slab_unmap(struct rdl_slab *slab)
     put_descriptor(slab);
 }
 
-void rdl_slab_clean(struct rdl_stack *stack)
+bool rdl_stack_give_back(struct rdl_stack *stack)
 {
     /* To the end of the last page, which the colour is part of; guard regions survive it, too. */
-    size_t bytes = rdl_stack_class_bytes(stack->size_class);
+    if (rdl_sys_madvise(stack->low, rdl_stack_class_bytes(stack->size_class), MADV_DONTNEED) < 0)
+        return false;
+    stack->dirty = false;
+    stack->touched = false;
+    return true;
+}
 
+void rdl_slab_clean(struct rdl_stack *stack)
+{
     /* Refused only where memory is locked, and then it will be refused again. */
-    if (rdl_sys_madvise(stack->low, bytes, MADV_DONTNEED) == 0)
-        stack->dirty = false;
+    (void)rdl_stack_give_back(stack);
     stack->touched = false;
 }
 

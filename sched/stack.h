@@ -80,6 +80,10 @@ int rdl_stack_get(struct rdl_stack_cache *cache, size_t usable_bytes, struct rdl
 /* Takes a stack back on which nothing runs any more. cache NULL: any thread, to the depot. */
 void rdl_stack_put(struct rdl_stack_cache *cache, struct rdl_stack *stack);
 
+/* The memory of a stack that is in use, but for nothing that is on it: reads as zero until it is written again. False: it
+ * is locked. The caller sees to touched and dirty when it is used again. */
+bool rdl_stack_give_back(struct rdl_stack *stack);
+
 /* Any thread: the record with this id, of a stack in use or not; NULL if there never was one. */
 struct rdl_stack *rdl_stack_at(uint32_t id);
 

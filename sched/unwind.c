@@ -16,6 +16,7 @@
 #include <execinfo.h>
 #include <stdint.h>
 
+#include "sched/annotate.h"
 #include "sched/switch.h"
 
 static uintptr_t moved(uintptr_t word, uintptr_t low, uintptr_t top, uintptr_t to)
@@ -23,20 +24,14 @@ static uintptr_t moved(uintptr_t word, uintptr_t low, uintptr_t top, uintptr_t t
     return word >= low && word < top ? word - low + to : word;
 }
 
-/* What it races with is caught by the caller; a sanitizer can't know, and knows of frames that are left alone here,
- * and of words that nobody has written. */
-#ifdef __clang__
-#define RAW noinline, no_sanitize("thread", "address", "memory")
-#else
-#define RAW noinline, no_sanitize("thread", "address")
-#endif
-
-__attribute__((RAW)) void rdl_unwind_copy(struct rdl_unwind *at, const char *top, char *copy)
+/* What it races with is caught by the caller. */
+RDL_RAW void rdl_unwind_copy(struct rdl_unwind *at, const char *top, char *copy)
 {
     uintptr_t low = (uintptr_t)at->sp, end = (uintptr_t)top, to = (uintptr_t)copy;
     const volatile uintptr_t *from = (const volatile uintptr_t *)at->sp;
     uintptr_t *into = (uintptr_t *)(void *)copy;
 
+    RDL_MEM_WRITTEN(at->sp, end - low);
     for (size_t i = 0; i < (end - low) / sizeof(*from); i++)
         into[i] = moved(from[i], low, end, to);
     at->sp = copy;
@@ -46,8 +41,8 @@ __attribute__((RAW)) void rdl_unwind_copy(struct rdl_unwind *at, const char *top
 #if defined(__x86_64__) && defined(__LP64__)
 
 /* By hand, as a function that a sanitizer looks at could be called in here. */
-__attribute__((RAW)) bool rdl_unwind_begin(struct rdl_unwind *at, const struct rdl_coroutine *co,
-                                           const char *low, const char *top)
+RDL_RAW bool rdl_unwind_begin(struct rdl_unwind *at, const struct rdl_coroutine *co,
+                              const char *low, const char *top)
 {
     uintptr_t saved = (uintptr_t) * (void *const volatile *)&co->sp, sp;
     void *const volatile *words = (void *const volatile *)saved;

@@ -211,7 +211,10 @@ class RaddleTasks(gdb.Command):
                 continue
             print(describe(task, running))
             count += 1
-            if named and int(task.address) not in running:
+            paging = task["fiber"]["paging"]
+            if named and int(paging) and int(paging["saved"]):
+                print("its stack is paged out")
+            elif named and int(task.address) not in running:
                 print_frames(int(task["fiber"]["co"].address))
                 generator = task["gen"]
                 while int(generator):

@@ -133,7 +133,8 @@ RADDLE_API void raddle_all_tasks_free(struct raddle_task_info *list, size_t coun
  *
  * pcs       room for max of them
  * Returns   how many were written; 0: task has ended, or max is 0; or
- *           -EBUSY    it runs or is about to, or has not begun, or went on each time it was looked at
+ *           -EBUSY    it runs or is about to, or has not begun, or went on each time it was looked at; or its stack is
+ *                     paged out
  *           -ENOTSUP  it is in a generator, or this is not an x86-64
  *           -ENOMEM   no memory for a copy of its stack
  *           -EINVAL   task is NULL, or pcs is though max isn't 0
@@ -182,7 +183,7 @@ RADDLE_API int raddle_print_left(int fd, unsigned what);
  */
 RADDLE_API int raddle_abandon(int rc);
 
-/** Counters of one loop. They only grow, but for tasks. */
+/** Counters of one loop. They only grow, but for tasks and paged_out. */
 struct raddle_loop_stats {
     uint64_t switches;    /**< Tasks resumed. */
     uint64_t spawns;      /**< Tasks started from this loop. */
@@ -195,7 +196,9 @@ struct raddle_loop_stats {
     /** Tasks that came to this loop minus those that ended on it or left it: below 0 on a loop that
      *  ends more than it started. Only the sum over a team is a number of tasks. */
     int64_t tasks;
-    uint64_t reserved[7]; /**< Written as zero. */
+    uint64_t page_outs;   /**< Stacks that were paged out so far (raddle_spawn_options). */
+    int64_t paged_out;    /**< Stacks that are paged out now. */
+    uint64_t reserved[5]; /**< Written as zero. */
 };
 
 /**

@@ -28,6 +28,7 @@ struct raddle_serve_options {
     /** Called once, in the caller's task, with the real address (port 0 resolved). */
     void (*on_listening)(const char *address, void *context);
     unsigned listeners;   /**< Loops that accept; 0: all of the team. */
+    bool page_out;        /**< Of the handlers, as in raddle_spawn_options. */
     uint64_t reserved[4]; /**< Zero. */
 };
 

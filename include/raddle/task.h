@@ -86,6 +86,29 @@ struct raddle_spawn_options {
      * It can't be had on another loop than the running one, nor in another strand than the spawner's.
      */
     bool eager_start;
+    /**
+     * Give the memory of its stack back to the kernel while it waits for input for long: for servers with many
+     * connections of which most are idle.
+     *
+     * When the task has waited for a second in a receive from a socket, or in raddle_fd_poll(), its loop copies aside
+     * what of the stack is in use and isn't zero. When the wait ends, however it does, all that is brought back to the
+     * same addresses before the task goes on, for a page fault per page. A stack of a page or more becomes a few
+     * hundred bytes so; with what the task has elsewhere, `raddle bench idle` shows it. Each receive that has to wait
+     * costs two or three more system calls.
+     *
+     * The buffer of raddle_fd_recv(), raddle_fd_read() and raddle_read() isn't kept, if it is on the stack: behind what
+     * was received, and after a receive that was cancelled or failed, it may be zero.
+     *
+     * The stack stays while the task has a group open, holds a mutex or a write lock, or stands in a generator; where
+     * more than 2 KiB of it would have to be kept, or much of it looked at; where its nearest deadline comes within
+     * two seconds; and where memory is locked (mlock(2)). The rest is the task's promise: while it waits for input no
+     * other task, callback or thread uses anything that lies on its stack: no variable, event, semaphore, read lock,
+     * or scope to be cancelled.
+     *
+     * In dumps such a receive waits in "poll", and raddle_task_stack() can't look at what is paged out. A policy
+     * can't change it.
+     */
+    bool page_out;
     uint64_t reserved[4]; /**< Zero. */
 };
 

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "runtime/loop.h"
+#include "sched/pageout.h"
 
 enum { BYTES = 300, CHUNK = 100 };
 
@@ -429,14 +430,59 @@ static int scenario_storm(void)
     return run(storms, NULL, 1);
 }
 
+/* A stack that is paged out, and comes back, while calls fail. */
+static int keeps_its_words(void *arg)
+{
+    volatile char words[64] = "what is on the stack";
+    char byte = 0;
+    ssize_t n = 1;
+
+    while (n > 0) {
+        n = raddle_fd_recv(*(int *)arg, &byte, 1, 0);
+        if (strcmp((const char *)(uintptr_t)words, "what is on the stack") != 0 ||
+            (n > 0 && byte != 'x'))
+            return FAULT_WRONG;
+    }
+    return (int)n;
+}
+
+static int pages_out(void *arg)
+{
+    const struct raddle_spawn_options options = {.page_out = true};
+    struct raddle_group g;
+    ssize_t n = 0;
+    int fds[2], rc;
+
+    (void)arg;
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
+        return -errno;
+    rdl_paging_after_ns = 0;
+    rc = raddle_group_open(&g, NULL);
+    if (rc == 0)
+        rc = raddle_spawn(&g, NULL, keeps_its_words, &fds[0], &options);
+    for (int i = 0; i < 3 && rc == 0 && n >= 0; i++) {
+        rc = raddle_sleep(RADDLE_MS(2));
+        n = rc < 0 ? rc : raddle_fd_send(fds[1], "x", 1, 0);
+    }
+    rc = fault_first(rc, n);
+    if (shutdown(fds[1], SHUT_WR) < 0)
+        rc = fault_first(rc, -errno);
+    rc = raddle_group_close(&g, rc);
+    rdl_paging_after_ns = RADDLE_S(1);
+    for (unsigned i = 0; i < 2; i++)
+        rc = fault_first(rc, raddle_fd_close(fds[i]));
+    return rc;
+}
+
+static int scenario_page_out(void)
+{
+    return run(pages_out, NULL, 1);
+}
+
 const struct fault_scenario fault_fd_scenarios[] = {
-    {"pair", scenario_pair, false},
-    {"pipe", scenario_pipe, false},
-    {"file", scenario_file, false},
-    {"odd", scenario_odd, false},
-    {"close", scenario_close, false},
-    {"carried", scenario_carried, false},
-    {"reuse", scenario_reuse, false},
-    {"storm", scenario_storm, false},
-    {NULL, NULL, false},
+    {"pair", scenario_pair, false},         {"pipe", scenario_pipe, false},
+    {"file", scenario_file, false},         {"odd", scenario_odd, false},
+    {"close", scenario_close, false},       {"carried", scenario_carried, false},
+    {"reuse", scenario_reuse, false},       {"storm", scenario_storm, false},
+    {"page_out", scenario_page_out, false}, {NULL, NULL, false},
 };

@@ -126,6 +126,25 @@ int64_t rdl_stack_trim(struct rdl_stack_cache *cache, int64_t now_ns)
     return INT64_MAX;
 }
 
+/* sched/pageout.h: no fiber of a scenario takes part. */
+
+void rdl_paging_wait(struct rdl_loop *loop, struct rdl_paging *paging)
+{
+    (void)loop;
+    (void)paging;
+    model_fail("a stack is to be paged out");
+}
+
+void rdl_paging_end(struct rdl_loop *loop, struct rdl_paging *paging)
+{
+    rdl_paging_wait(loop, paging);
+}
+
+void rdl_pager_work(struct rdl_loop *loop)
+{
+    rdl_paging_wait(loop, NULL);
+}
+
 /* sched/sys.h */
 
 int64_t rdl_sys_now(void)
