@@ -5,6 +5,7 @@
  *                         one message was sent and came back
  *     idle.page_tables    of its page tables
  *     idle.fresh.rss      the same before any message
+ *     idle.paged...       the same of `raddle serve echo --page-out`
  *
  * The kernel's own memory for the sockets is not in it.
  */
@@ -27,7 +28,10 @@ enum { MESSAGE = 64 };
 
 enum figure { RSS, PAGE_TABLES, FRESH, FIGURES };
 
-static const char *const names[FIGURES] = {"idle.rss", "idle.page_tables", "idle.fresh.rss"};
+static const char *const names[2][FIGURES] = {
+    {"idle.rss", "idle.page_tables", "idle.fresh.rss"},
+    {"idle.paged.rss", "idle.paged.page_tables", "idle.paged.fresh.rss"},
+};
 
 struct idling {
     const struct rdl_bench *bench;
@@ -35,10 +39,10 @@ struct idling {
     uint64_t connections;
 };
 
-/* A server gives back what it needed for a message after a second of silence. */
+/* A server gives back what it needed for a message after a second of silence, and stacks a second later. */
 static void wait_for_silence(void)
 {
-    struct timespec length = {.tv_sec = 1, .tv_nsec = 500 * 1000 * 1000};
+    struct timespec length = {.tv_sec = 3};
 
     while (nanosleep(&length, &length))
         ;
@@ -132,27 +136,27 @@ static int idle(void *arg, void *out)
 }
 
 /* Ours, or the one that was named. */
-static int find_server(const struct rdl_bench *bench, struct rdl_bench_served *served)
+static int find_server(const struct rdl_bench *bench, enum rdl_bench_server kind,
+                       struct rdl_bench_served *served)
 {
     if (!bench->connect)
-        return rdl_bench_serve(bench, RDL_SERVER_ECHO, served);
+        return rdl_bench_serve(bench, kind, served);
     served->pid = bench->server_pid;
     (void)snprintf(served->address, sizeof served->address, "%s", bench->connect);
     return 0;
 }
 
-int rdl_bench_idle(struct rdl_bench *bench)
+/* One server, its samples added to series. */
+static int measure(const struct rdl_bench *bench, enum rdl_bench_server kind,
+                   struct rdl_series *series)
 {
     unsigned samples = rdl_bench_samples(bench, 3);
-    struct rdl_series series[FIGURES];
 
-    for (unsigned i = 0; i < FIGURES; i++)
-        rdl_series_init(&series[i], names[i], "bytes", 1);
     for (unsigned i = 0; i < samples; i++) {
         struct rdl_bench_served served;
         struct idling idling = {bench, &served, bench->connections};
         double value[FIGURES];
-        int status = find_server(bench, &served);
+        int status = find_server(bench, kind, &served);
 
         if (!idling.connections)
             idling.connections = bench->quick ? 1000 : 10 * 1000;
@@ -165,7 +169,22 @@ int rdl_bench_idle(struct rdl_bench *bench)
         for (unsigned figure = 0; figure < FIGURES; figure++)
             rdl_series_add(&series[figure], value[figure], -1);
     }
-    for (unsigned i = 0; i < FIGURES; i++)
-        rdl_bench_print(bench, &series[i]);
+    return 0;
+}
+
+int rdl_bench_idle(struct rdl_bench *bench)
+{
+    struct rdl_series series[2][FIGURES];
+    int kinds = bench->connect ? 1 : 2;
+
+    for (int kind = 0; kind < kinds; kind++)
+        for (unsigned i = 0; i < FIGURES; i++)
+            rdl_series_init(&series[kind][i], names[kind][i], "bytes", 1);
+    for (int kind = 0; kind < kinds; kind++)
+        if (measure(bench, kind ? RDL_SERVER_ECHO_PAGED : RDL_SERVER_ECHO, series[kind]))
+            return 1;
+    for (int kind = 0; kind < kinds; kind++)
+        for (unsigned i = 0; i < FIGURES; i++)
+            rdl_bench_print(bench, &series[kind][i]);
     return 0;
 }

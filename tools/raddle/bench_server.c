@@ -19,17 +19,23 @@
 #include "tools/raddle/cli.h"
 #include "tools/raddle/commands.h"
 
-static _Noreturn void serve_ours(const struct rdl_bench *bench, const char *what)
+static _Noreturn void serve_ours(const struct rdl_bench *bench, const char *what, bool paged)
 {
-    const char *words[] = {"serve",           what,      "--listen",
-                           "tcp:127.0.0.1:0", "--loops", "1",
-                           "--drain",         "0",       bench->run.driver ? "--policy" : NULL,
-                           bench->run.driver};
-    char *argv[sizeof words / sizeof words[0] + 1] = {NULL};
-    int argc = 0;
+    const char *usual[] = {"serve",   what, "--listen", "tcp:127.0.0.1:0",
+                           "--loops", "1",  "--drain",  "0"};
+    const char *words[12];
+    char *argv[13] = {NULL};
+    int argc = 0, count = sizeof usual / sizeof usual[0];
 
-    for (size_t i = 0; i < sizeof words / sizeof words[0] && words[i]; i++) {
-        argv[argc] = strdup(words[i]);
+    memcpy(words, usual, sizeof usual);
+    if (bench->run.driver) {
+        words[count++] = "--policy";
+        words[count++] = bench->run.driver;
+    }
+    if (paged)
+        words[count++] = "--page-out";
+    while (argc < count) {
+        argv[argc] = strdup(words[argc]);
         if (!argv[argc++])
             exit(rdl_cli_error("no memory"));
     }
@@ -65,10 +71,12 @@ static _Noreturn void serve(const struct rdl_bench *bench, enum rdl_bench_server
     case RDL_SERVER_URING:
         serve_by_hand(rdl_bench_floor_uring);
     case RDL_SERVER_HTTP:
-        serve_ours(bench, "http");
+        serve_ours(bench, "http", false);
+    case RDL_SERVER_ECHO_PAGED:
+        serve_ours(bench, "echo", true);
     case RDL_SERVER_ECHO:
     default:
-        serve_ours(bench, "echo");
+        serve_ours(bench, "echo", false);
     }
 }
 

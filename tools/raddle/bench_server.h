@@ -15,10 +15,11 @@
 #include "tools/raddle/load.h"
 
 enum rdl_bench_server {
-    RDL_SERVER_ECHO,  /* raddle serve echo */
-    RDL_SERVER_HTTP,  /* raddle serve http */
-    RDL_SERVER_EPOLL, /* an echo written by hand on epoll */
-    RDL_SERVER_URING, /* and on io_uring */
+    RDL_SERVER_ECHO,       /* raddle serve echo */
+    RDL_SERVER_ECHO_PAGED, /* the same, --page-out */
+    RDL_SERVER_HTTP,       /* raddle serve http */
+    RDL_SERVER_EPOLL,      /* an echo written by hand on epoll */
+    RDL_SERVER_URING,      /* and on io_uring */
     RDL_BENCH_SERVERS
 };
 

@@ -4,6 +4,7 @@
 #include "tools/raddle/conn.h"
 
 #include <errno.h>
+#include <stdlib.h>
 
 #include "tools/raddle/buffers.h"
 
@@ -13,14 +14,20 @@ static const int64_t linger_ns = RADDLE_S(2);
 
 enum { LINGER_BYTES = 4 * 1024 * 1024 };
 
-void rdl_conn_open(struct rdl_conn *conn, raddle_stream *stream)
+struct rdl_conn *rdl_conn_open(raddle_stream *stream, char *small)
 {
+    struct rdl_conn *conn = calloc(1, sizeof(*conn));
+
+    if (!conn) {
+        (void)raddle_stream_close(stream);
+        return NULL;
+    }
     conn->server = raddle_serve_context();
     conn->stream = stream;
-    conn->large = NULL;
-    conn->idle_link = NULL;
+    conn->small = small;
     rdl_atomic_fetch_add_relaxed(&conn->server->connections, 1u);
     rdl_atomic_fetch_add_relaxed(&conn->server->open, 1u);
+    return conn;
 }
 
 void rdl_conn_close(struct rdl_conn *conn)
@@ -28,6 +35,7 @@ void rdl_conn_close(struct rdl_conn *conn)
     rdl_buffer_put(conn->large);
     (void)raddle_stream_close(conn->stream);
     rdl_atomic_fetch_sub_relaxed(&conn->server->open, 1u);
+    free(conn);
 }
 
 /* One read; afterwards, if it filled the small buffer, the next one has a large one. */

@@ -4,7 +4,8 @@
  * A connection that does nothing costs the page at the top of its task's stack, so its frame is
  * small: it waits with a buffer of 384 bytes. When more comes in at once it borrows a large one,
  * and gives it back after a second in which nothing came. Then it is also put on the server's list
- * of idle connections, which a stop ends at once.
+ * of idle connections, which a stop ends at once. With --page-out that page goes, too: so what is in the list is not
+ * on the stack.
  */
 #ifndef RDL_TOOLS_CONN_H
 #define RDL_TOOLS_CONN_H
@@ -22,10 +23,11 @@ struct rdl_conn {
     char *large; /* borrowed, or NULL */
     struct rdl_conn *idle_next, **idle_link;
     struct raddle_scope idle;
-    char small[RDL_CONN_SMALL];
+    char *small; /* of RDL_CONN_SMALL bytes, in the handler's frame */
 };
 
-void rdl_conn_open(struct rdl_conn *conn, raddle_stream *stream);
+/* Until rdl_conn_close(). NULL: no memory, and the stream is closed. */
+struct rdl_conn *rdl_conn_open(raddle_stream *stream, char *small);
 
 /* Reads when nothing is owed: waits as long as the server allows. *bytes points to what came, until
  * the next read. Returns the count, or 0 at the end, after too long, and when the server stops;

@@ -145,32 +145,33 @@ static __attribute__((noinline)) void answer_timeout(struct rdl_conn *conn, stru
 
 int rdl_serve_http(void *arg)
 {
-    struct rdl_conn conn;
+    char small[RDL_CONN_SMALL], *bytes;
+    struct rdl_conn *conn = rdl_conn_open(arg, small);
     struct rdl_site site;
     raddle_time deadline = RADDLE_NEVER;
-    char *bytes;
     int rc = 0;
 
-    rdl_conn_open(&conn, arg);
+    if (!conn)
+        return -ENOMEM;
     rdl_site_init(&site);
     while (rc == 0) {
         enum rdl_http_phase before = rdl_http_phase(&site.http), after;
         uint64_t answered = 0;
         ssize_t n;
 
-        n = before == RDL_HTTP_IDLE ? rdl_conn_wait(&conn, &bytes)
-                                    : rdl_conn_read(&conn, &bytes, deadline);
+        n = before == RDL_HTTP_IDLE ? rdl_conn_wait(conn, &bytes)
+                                    : rdl_conn_read(conn, &bytes, deadline);
         if (n == -ETIMEDOUT)
-            answer_timeout(&conn, &site);
+            answer_timeout(conn, &site);
         if (n <= 0)
             break;
-        rc = answer_all(&conn, &site, bytes, (size_t)n, &answered);
+        rc = answer_all(conn, &site, bytes, (size_t)n, &answered);
         after = rdl_http_phase(&site.http);
         if (after != before || answered)
             deadline = raddle_in(after == RDL_HTTP_BODY ? body_ns : head_ns);
     }
     if (rc == 2)
-        rdl_conn_linger(&conn);
-    rdl_conn_close(&conn);
+        rdl_conn_linger(conn);
+    rdl_conn_close(conn);
     return 0;
 }

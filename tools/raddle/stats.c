@@ -16,6 +16,7 @@ static void add_loop(struct rdl_json *json, const struct raddle_loop_stats *loop
     rdl_json_unsigned(json, "polls", loop->polls);
     rdl_json_unsigned(json, "completions", loop->completions);
     rdl_json_unsigned(json, "timers", loop->timers);
+    rdl_json_signed(json, "paged_out", loop->paged_out);
 }
 
 static void add_loops(struct rdl_json *json)
