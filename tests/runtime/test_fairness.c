@@ -178,7 +178,8 @@ static void *wakes_task(void *arg)
     return NULL;
 }
 
-/* Joins the thread before it gives way, so that what is counted begins when the task is in the injector. */
+/* Joins the thread before it gives way, so that what is counted begins when the task is in the injector; and ends when
+ * it isn't any more: the loop that has taken it may be one whose thread doesn't run now. */
 static int counts_yields(void *arg)
 {
     struct injected *in = arg;
@@ -192,17 +193,21 @@ static int counts_yields(void *arg)
     test_await(&in->yielding, 1);
     EXPECT_EQ(raddle_spawn(&g, &task, waits_for_thread, in, &migratable), 0);
     for (unsigned i = 1; i <= WAKES; i++) {
-        unsigned long yields = 0;
+        struct rdl_inject *inject = &rdl_loop_current()->team->inject;
+        unsigned long yields = 0, waited = 0;
         pthread_t thread;
 
         test_await(&in->parks, i);
         test_let_park(task);
         EXPECT_EQ(pthread_create(&thread, NULL, wakes_task, in), 0);
         pthread_join(thread, NULL);
-        while (rdl_atomic_load_acquire(&in->wakes) < i && yields++ < YIELDS_ENOUGH)
+        while (rdl_atomic_load_acquire(&in->wakes) < i && yields++ < YIELDS_ENOUGH) {
+            waited += rdl_inject_count(inject) != 0;
             EXPECT_EQ(raddle_yield(), 0);
-        if (yields > in->worst)
-            in->worst = yields;
+        }
+        EXPECT(yields < YIELDS_ENOUGH);
+        if (waited > in->worst)
+            in->worst = waited;
     }
     rdl_atomic_store_release(&in->over, 1u);
     raddle_task_unref(task);
