@@ -601,8 +601,9 @@ static int echoes(void *arg)
     ssize_t n;
 
     while ((n = raddle_fd_recv(p->ends[0], buffer, sizeof(buffer), 0)) > 0)
-        n = raddle_fd_send(p->ends[0], buffer, (size_t)n, 0);
-    return n < 0 ? (int)n : 0;
+        if (raddle_fd_send(p->ends[0], buffer, (size_t)n, 0) < 0)
+            return -EIO;
+    return (int)n;
 }
 
 static int come_and_go(void *arg)
