@@ -313,6 +313,12 @@ static int in_a_generator(void *arg)
     return rc < 0 ? rc : 0;
 }
 
+/* No compiler may do without the memory. */
+static void keep(char *memory)
+{
+    __asm__ volatile("" : : "r"(memory) : "memory");
+}
+
 static int with_much_on_it(void *arg)
 {
     enum { MUCH = 16 * 1024 };
@@ -320,7 +326,9 @@ static int with_much_on_it(void *arg)
     int rc;
 
     memset(much, 'x', MUCH);
+    keep(much);
     rc = receives_one(arg);
+    keep(much);
     EXPECT_EQ(much[17], 'x');
     return rc;
 }
@@ -337,11 +345,13 @@ static int with_a_deadline_soon(void *arg)
 static int with_deep_frames(void *arg)
 {
     enum { DEEP = 20 * 1024 * (int)RDL_STACK_SCALE };
-    volatile char *deep = __builtin_alloca(DEEP);
+    char *deep = __builtin_alloca(DEEP);
     int rc;
 
     deep[0] = 'x'; /* the rest isn't touched, nor to be looked at */
+    keep(deep);
     rc = receives_one(arg);
+    keep(deep);
     EXPECT_EQ(deep[0], 'x');
     return rc;
 }
