@@ -224,16 +224,15 @@ static int settle(struct rdl_op *op)
     return 0;
 }
 
-ssize_t rdl_op_try(struct rdl_op *op)
+/* One attempt that doesn't wait, from any thread: its result or RDL_OP_WAIT. */
+static ssize_t attempt_now(struct rdl_op *op)
 {
     struct rdl_loop *loop = rdl_loop_current();
-    int rc = rdl_fd_find(op->fd, &op->entry);
+    int rc;
 
     op->ticket.wait = NULL;
-    if (rc < 0)
-        return rc;
     if (!rdl_fd_enter(op->entry, op))
-        return -EBADF;
+        return op->entered ? RADDLE_ECLOSED : -EBADF;
     rc = settle(op);
     if (rc < 0)
         op->result = rc;
@@ -242,7 +241,16 @@ ssize_t rdl_op_try(struct rdl_op *op)
     else
         op->result = rdl_op_perform(op);
     (void)rdl_fd_leave(op->entry, op);
-    return op->result == RDL_OP_WAIT ? -EAGAIN : op->result;
+    return op->result;
+}
+
+ssize_t rdl_op_try(struct rdl_op *op)
+{
+    ssize_t n = rdl_fd_find(op->fd, &op->entry);
+
+    if (n == 0)
+        n = attempt_now(op);
+    return n == RDL_OP_WAIT ? -EAGAIN : n;
 }
 
 /* One attempt. True: op->result stands. */
@@ -287,23 +295,6 @@ static bool attempt(struct rdl_op *op, struct rdl_fiber *self)
     rc = rdl_cancel_check(self);
     op->result = rc < 0 ? rc : RADDLE_ECLOSED;
     return rc < 0 || closed;
-}
-
-/* One attempt that doesn't wait: its result or RDL_OP_WAIT. */
-static ssize_t attempt_now(struct rdl_op *op)
-{
-    struct rdl_driver *driver = rdl_loop_current()->driver;
-    int rc;
-
-    if (!rdl_fd_enter(op->entry, op))
-        return op->entered ? RADDLE_ECLOSED : -EBADF;
-    rc = settle(op);
-    if (rc < 0)
-        op->result = rc;
-    else
-        op->result = driver->ops->attempt ? driver->ops->attempt(driver, op) : rdl_op_perform(op);
-    (void)rdl_fd_leave(op->entry, op);
-    return op->result;
 }
 
 /* Is it input that a task may wait for for long? A socket's: reading from a pipe or a terminal may block the thread. */

@@ -1,9 +1,9 @@
 /*
  * io/op.h - one operation on a descriptor, from the call to its result.
  *
- * It lives on the stack of the task that waits for it, or beside its control block. Between a driver's submit and its completion
- * the driver owns it and the kernel may write into its buffers; the task doesn't leave its frame
- * before (sched/fiber.h, rdl_fiber_attach).
+ * It lives on the stack of the task that waits for it, or beside its control block. Between a driver's
+ * submit and its completion the driver owns it and the kernel may write into its buffers; the task
+ * doesn't leave its frame before (sched/fiber.h, rdl_fiber_attach).
  */
 #ifndef RDL_IO_OP_H
 #define RDL_IO_OP_H
