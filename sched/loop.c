@@ -82,6 +82,13 @@ void rdl_loop_forget(void)
     rdl_loop_set_current(NULL);
 }
 
+struct rdl_driver *rdl_loop_simulator(void)
+{
+    struct rdl_loop *loop = rdl_loop_current();
+
+    return loop && loop->driver->ops->later ? loop->driver : NULL;
+}
+
 void rdl_loop_init(struct rdl_loop *loop, struct rdl_driver *driver, struct rdl_team *team,
                    unsigned index)
 {

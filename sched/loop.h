@@ -171,6 +171,9 @@ void rdl_loop_forget(void);
 /* For who has several loops share a thread, when it goes from one's stack to another's. */
 void rdl_loop_set_current(struct rdl_loop *loop);
 
+/* The driver of the calling thread's loop, if it simulates; else NULL. */
+struct rdl_driver *rdl_loop_simulator(void);
+
 /* The clock now, which is also how the loop saw it last. Loop's thread. */
 int64_t rdl_loop_look(struct rdl_loop *loop);
 

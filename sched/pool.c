@@ -111,14 +111,6 @@ static __attribute__((noinline)) void futex_wake(rdl_atomic(uint32_t) * word)
 static void *work(void *arg);
 static void step(struct rdl_chore *chore);
 
-/* The driver of the calling thread's loop if it simulates, or NULL. */
-static struct rdl_driver *simulator(void)
-{
-    struct rdl_loop *loop = rdl_loop_current();
-
-    return loop && loop->driver->ops->later ? loop->driver : NULL;
-}
-
 static struct worker *worker_of(struct rdl_chore *chore)
 {
     return (struct worker *)(void *)((char *)chore - offsetof(struct worker, chore));
@@ -129,7 +121,7 @@ static void call_later(struct worker *worker)
 {
     if (worker->chore.pending)
         return;
-    worker->driver = simulator();
+    worker->driver = rdl_loop_simulator();
     if (worker->driver)
         worker->driver->ops->later(worker->driver, &worker->chore);
 }
@@ -336,7 +328,7 @@ static void finish_simulated(struct rdl_pool *pool)
  * threads needs no more, and the owner of a simulated pool is looked at under the lock. */
 static int decide(struct rdl_pool *pool)
 {
-    uint32_t wanted = simulator() ? SIMULATED : THREADS;
+    uint32_t wanted = rdl_loop_simulator() ? SIMULATED : THREADS;
     uint32_t kind = rdl_atomic_load_relaxed(&pool->kind);
     bool good;
 

@@ -69,7 +69,7 @@ static void await_wait(const char *name, const char *what)
 Conform(all_tasks, each_line_says_who_it_is_what_it_does_and_below_whom)
 {
     struct raddle_spawn_options parent = {.name = "parent"};
-    struct raddle_task_info *list, *line;
+    struct raddle_task_info *list;
     struct child c = {.sleep_ns = RADDLE_NEVER};
     struct raddle_group g;
     int ends[2];
@@ -86,13 +86,12 @@ Conform(all_tasks, each_line_says_who_it_is_what_it_does_and_below_whom)
     await_wait("reads", "read");
     await_wait("parent", "the tasks of its group");
     n = list_all(raddle_running_loop(), &list);
-    line = find(list, n, "parent");
     EXPECT_EQ(n, 4);
-    EXPECT(line && line == &list[1]);
-    EXPECT(line->depth == 1 && line->fn == has_child && line->fd == -1);
-    EXPECT(raddle_task_arg(line->task) == &c);
-    EXPECT_EQ(line->state, RADDLE_TASK_WAITING);
-    EXPECT(line->site && strcmp(line->site->function, "has_child") == 0 && line->site->line);
+    EXPECT(find(list, n, "parent") == &list[1]);
+    EXPECT(list[1].depth == 1 && list[1].fn == has_child && list[1].fd == -1);
+    EXPECT(raddle_task_arg(list[1].task) == &c);
+    EXPECT_EQ(list[1].state, RADDLE_TASK_WAITING);
+    EXPECT(list[1].site && strcmp(list[1].site->function, "has_child") == 0 && list[1].site->line);
 
     EXPECT_STR(raddle_task_name(list[0].task), "main");
     EXPECT(list[0].task == raddle_self() && list[0].depth == 0);

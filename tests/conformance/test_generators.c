@@ -813,9 +813,8 @@ static int reads_bytes(raddle_gen *gen, void *arg)
 {
     char byte;
     int rc = 0;
-    ssize_t n;
 
-    while (rc == 0 && (n = raddle_fd_read(*(int *)arg, &byte, 1)) > 0)
+    while (rc == 0 && raddle_fd_read(*(int *)arg, &byte, 1) > 0)
         rc = raddle_gen_yield(gen, &byte, NULL);
     return rc;
 }

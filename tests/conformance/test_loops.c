@@ -694,7 +694,7 @@ static int asks(void *arg)
     }
     if (rc == 0)
         rc = raddle_future_wait(s->answer, &outcome);
-    return rc < 0 ? rc : outcome.rc;
+    return rc ? rc : outcome.rc;
 }
 
 /* Differs: asyncio's futures and locks are bound to a loop. */

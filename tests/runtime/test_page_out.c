@@ -20,7 +20,7 @@
 
 TestSuite(page_out, .timeout = 60);
 
-enum { AFTER_MS = 20, WORDS = 64, ROUNDS = 3 };
+enum { AFTER_MS = 20, WORDS = 24, ROUNDS = 3 };
 
 /* One task that receives, and its peer. */
 struct pair {
