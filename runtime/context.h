@@ -7,6 +7,7 @@
 #ifndef RDL_RUNTIME_CONTEXT_H
 #define RDL_RUNTIME_CONTEXT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <raddle/context.h>
@@ -20,6 +21,12 @@ struct rdl_vars {
     uint64_t id;         /* of this context, for tokens; 0: nobody has asked yet */
     uint32_t depth;      /* how many calls with other variables are under way */
 };
+
+/* Nothing is set, and no context entered. */
+static inline bool rdl_vars_empty(const struct rdl_vars *vars)
+{
+    return !vars->map && !vars->ctx;
+}
 
 /* What one who is started now begins with: the caller's reference. */
 struct rdl_map *rdl_vars_capture(void);

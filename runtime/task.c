@@ -179,7 +179,7 @@ static __attribute__((noinline)) void abandon_held(struct rdl_task *self, bool s
 /* What it has set and taken for itself. Most tasks have nothing, and that is seen in one place. */
 static inline bool owns(const struct rdl_task *self)
 {
-    return self->locals || self->held || self->vars.map || self->vars.ctx;
+    return self->locals || self->held || !rdl_vars_empty(&self->vars);
 }
 
 static __attribute__((noinline)) void end_own(struct rdl_task *self)
@@ -227,7 +227,8 @@ static inline __attribute__((always_inline)) void end_task(struct rdl_task *self
         self->stops->stop = true;
 }
 
-static void task_main(struct rdl_fiber *fiber)
+/* No canary, as in start_any(). */
+static __attribute__((no_stack_protector)) void task_main(struct rdl_fiber *fiber)
 {
     struct rdl_task *self = (struct rdl_task *)(void *)fiber;
     int rc = self->fn(self->arg);
@@ -299,11 +300,10 @@ static void name_task(struct rdl_task *task, const struct raddle_spawn_options *
     task->name = task->name_copy;
 }
 
-/* The strand of a task that the caller spawns. */
-static struct rdl_strand *strand_of(const struct raddle_spawn_options *options)
+/* The strand of a task that self spawns, or somebody outside of a task. */
+static inline struct rdl_strand *strand_of(const struct raddle_spawn_options *options,
+                                           const struct rdl_fiber *self)
 {
-    struct rdl_fiber *self = rdl_fiber_self();
-
     if (options->strand == RADDLE_NO_STRAND)
         return NULL;
     if (options->strand)
@@ -311,24 +311,18 @@ static struct rdl_strand *strand_of(const struct raddle_spawn_options *options)
     return self ? self->strand : NULL;
 }
 
-/* An eager one runs on the caller's loop, on the caller's turn if it is in a strand. */
-static bool can_be_eager(const struct rdl_strand *strand, const struct rdl_loop *there)
-{
-    const struct rdl_fiber *self = rdl_fiber_self();
-
-    return there == rdl_loop_current() && (!strand || (self && strand == self->strand));
-}
+static const struct raddle_spawn_options defaults;
 
 /* Lets policy have its say: the options, with what it may change. */
-static __attribute__((noinline)) int ask_policy(const struct raddle_policy *policy,
-                                                const struct rdl_spawn *spawn,
-                                                struct raddle_spawn_options *options)
+static int ask_policy(const struct raddle_policy *policy, const struct rdl_spawn *spawn,
+                      struct raddle_spawn_options *options)
 {
-    struct raddle_spawn_options wanted = *options;
+    struct raddle_spawn_options wanted = spawn->options ? *spawn->options : defaults;
     int rc = policy->before_spawn(policy, spawn->fn, spawn->arg, spawn->site, &wanted);
 
     if (rc < 0)
         return rc;
+    *options = spawn->options ? *spawn->options : defaults;
     options->name = wanted.name;
     options->stack_bytes = wanted.stack_bytes;
     options->mobility = wanted.mobility;
@@ -367,33 +361,23 @@ static __attribute__((noinline)) int create_apart(struct rdl_stack_cache *cache,
     return rc;
 }
 
-/* With its place in the group. */
-static int start_task(const struct rdl_spawn *spawn, raddle_task **out)
+/* With its place in the group, by a caller who runs on here, if on a loop. Inline, so that what a caller is sure of
+ * isn't looked at. */
+static inline __attribute__((always_inline)) int
+start_task(const struct rdl_spawn *spawn, struct rdl_loop *here, raddle_task **out)
 {
-    static const struct raddle_spawn_options defaults;
     const struct raddle_spawn_options *options = spawn->options ? spawn->options : &defaults;
-    const struct raddle_policy *asked;
-    struct raddle_spawn_options changed;
-    struct rdl_loop *here = rdl_loop_current();
     struct rdl_loop *there = options->loop ? &options->loop->base : here;
+    struct rdl_fiber *self = here ? rdl_atomic_load_relaxed(&here->current) : NULL;
     struct rdl_stack_cache *cache = here ? &here->stacks : NULL;
     struct raddle_task *handle = NULL;
-    struct rdl_strand *strand = strand_of(options);
+    struct rdl_strand *strand = strand_of(options, self);
     struct rdl_fiber *fiber;
     struct rdl_task *task;
     int rc = 0;
 
-    if (!there)
-        return -EPERM;
-    asked = rdl_raddle_loop(there)->spawns;
-    if (__builtin_expect(asked != NULL, 0) && !spawn->stops) {
-        changed = *options;
-        options = &changed;
-        rc = ask_policy(asked, spawn, &changed);
-        if (rc < 0)
-            return rc;
-    }
-    if (options->eager_start && !can_be_eager(strand, there))
+    /* An eager one runs on the caller's loop, on the caller's turn if it is in a strand. */
+    if (options->eager_start && (there != here || (strand && (!self || strand != self->strand))))
         return -EINVAL;
     if (__builtin_expect(options->page_out, 0))
         rc = create_apart(cache, options->stack_bytes, &fiber);
@@ -413,7 +397,7 @@ static int start_task(const struct rdl_spawn *spawn, raddle_task **out)
     name_task(task, options, spawn->site);
     fiber->home = there;
     fiber->quiet = spawn->quiet;
-    fiber->strand = rdl_strand_ref(strand);
+    fiber->strand = strand ? rdl_strand_ref(strand) : NULL;
     rdl_atomic_store_relaxed(&fiber->mobility,
                              (uint8_t)(options->loop       ? RADDLE_PINNED
                                        : options->mobility ? options->mobility
@@ -431,7 +415,7 @@ static int start_task(const struct rdl_spawn *spawn, raddle_task **out)
     }
     if (options->context)
         task->vars.ctx = raddle_ctx_ref(options->context);
-    else
+    else if (!self || !rdl_vars_empty(&((struct rdl_task *)(void *)self)->vars))
         task->vars.map = rdl_vars_capture();
     rdl_scope_enter(fiber, &task->root, &spawn->group->scope, RADDLE_NEVER, 0);
     if (!rdl_group_link(spawn->group, task)) {
@@ -464,19 +448,58 @@ discard:
     return rc;
 }
 
-int rdl_task_spawn(const struct rdl_spawn *spawn, raddle_task **out)
+/* No canary: it would guard a pointer that a callee fills in. */
+static __attribute__((noinline, no_stack_protector)) int
+start_any(const struct rdl_spawn *spawn, struct rdl_loop *here, raddle_task **out)
 {
+    return start_task(spawn, here, out);
+}
+
+/* As policy says. */
+static __attribute__((noinline)) int start_asked(const struct raddle_policy *policy,
+                                                 const struct rdl_spawn *spawn, raddle_task **out)
+{
+    struct raddle_spawn_options options;
+    struct rdl_spawn changed = *spawn;
+    int rc = ask_policy(policy, spawn, &options);
+
+    changed.options = &options;
+    return rc < 0 ? rc : start_any(&changed, rdl_loop_current(), out);
+}
+
+/* plain: the caller is sure of most of spawn, and it pays to have all of this once more for it. */
+static inline __attribute__((always_inline)) int spawn_task(const struct rdl_spawn *spawn,
+                                                            bool plain, raddle_task **out)
+{
+    const struct raddle_policy *policy;
+    struct rdl_loop *here, *there;
+    struct rdl_spawn copy;
     int rc;
 
     if (!spawn->group || !spawn->fn || (spawn->options && check_options(spawn->options) < 0))
         return -EINVAL;
-    rc = rdl_group_take_place(spawn->group);
+    rc = rdl_group_take_place(spawn->group); /* may suspend: here is where it goes on */
     if (rc < 0)
         return rc;
-    rc = start_task(spawn, out);
+    here = rdl_loop_current();
+    there = spawn->options && spawn->options->loop ? &spawn->options->loop->base : here;
+    policy = there && !spawn->stops ? rdl_raddle_loop(there)->spawns : NULL;
+    if (!there) {
+        rc = -EPERM;
+    } else if (__builtin_expect(policy != NULL, 0)) {
+        copy = *spawn; /* so that the original needs no memory */
+        rc = start_asked(policy, &copy, out);
+    } else {
+        rc = plain ? start_task(spawn, here, out) : start_any(spawn, here, out);
+    }
     if (rc < 0)
         rdl_group_drop_place(spawn->group);
     return rc;
+}
+
+int rdl_task_spawn(const struct rdl_spawn *spawn, raddle_task **out)
+{
+    return spawn_task(spawn, false, out);
 }
 
 /* Tasks go to loops of the caller's team only: others may end before the group that owns the task. */
@@ -505,11 +528,17 @@ int rdl_task_spawn_user(struct raddle_group *group, raddle_task **out, raddle_ta
     return rdl_task_spawn(&spawn, out);
 }
 
-int raddle_spawn_at(struct raddle_group *group, raddle_task **out, raddle_task_fn *fn, void *arg,
-                    const struct raddle_spawn_options *options,
-                    const struct raddle_spawn_site *site)
+/* A spawn without options and without a handle is the one to be quick. */
+__attribute__((no_stack_protector)) int
+raddle_spawn_at(struct raddle_group *group, raddle_task **out, raddle_task_fn *fn, void *arg,
+                const struct raddle_spawn_options *options, const struct raddle_spawn_site *site)
 {
-    return rdl_task_spawn_user(group, out, fn, arg, options, site, NULL);
+    const struct rdl_spawn spawn = {
+        .group = (struct rdl_group *)(void *)group, .fn = fn, .arg = arg, .site = site};
+
+    if (out || options)
+        return rdl_task_spawn_user(group, out, fn, arg, options, site, NULL);
+    return spawn_task(&spawn, true, NULL);
 }
 
 /* Watching. */

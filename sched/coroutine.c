@@ -45,17 +45,35 @@ _Static_assert(sizeof(struct rdl_coroutine) <= 32, "part of every task");
 
 enum { UNKNOWN, NATIVE, VALGRIND };
 
+/* Asked once, as the question costs a few instructions. Racing threads write the same value. */
+static rdl_atomic(int) answer;
+
+static __attribute__((noinline)) int ask(void)
+{
+    int known = RUNNING_ON_VALGRIND ? VALGRIND : NATIVE;
+
+    rdl_atomic_store_relaxed(&answer, known);
+    return known;
+}
+
 static bool under_valgrind(void)
 {
-    /* Asked once, as the question costs a few instructions. Racing threads write the same value. */
-    static rdl_atomic(int) answer;
     int known = rdl_atomic_load_relaxed(&answer);
 
-    if (known == UNKNOWN) {
-        known = RUNNING_ON_VALGRIND ? VALGRIND : NATIVE;
-        rdl_atomic_store_relaxed(&answer, known);
-    }
-    return known == VALGRIND;
+    if (__builtin_expect(known == UNKNOWN, 0))
+        known = ask();
+    return __builtin_expect(known == VALGRIND, 0);
+}
+
+/* Out of line: what a request takes room for on the stack would be guarded by a canary at each spawn. */
+static __attribute__((noinline)) void register_stack(struct rdl_coroutine *co)
+{
+    co->valgrind_id = VALGRIND_STACK_REGISTER(co->low, co->top - 1);
+}
+
+static __attribute__((noinline)) void deregister_stack(struct rdl_coroutine *co)
+{
+    VALGRIND_STACK_DEREGISTER(co->valgrind_id);
 }
 
 #endif
@@ -96,7 +114,7 @@ void rdl_coroutine_init(struct rdl_coroutine *co, char *low, char *top, rdl_coro
 #endif
 #if RDL_VALGRIND
     if (under_valgrind())
-        co->valgrind_id = VALGRIND_STACK_REGISTER(low, co->top - 1);
+        register_stack(co);
 #endif
     co->sp = rdl_switch_prepare(top, fn, arg);
 }
@@ -115,7 +133,7 @@ void rdl_coroutine_fini(struct rdl_coroutine *co)
 #endif
 #if RDL_VALGRIND
     if (co->low && under_valgrind())
-        VALGRIND_STACK_DEREGISTER(co->valgrind_id);
+        deregister_stack(co);
 #endif
     memset(co, 0, sizeof *co);
 }

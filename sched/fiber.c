@@ -78,8 +78,10 @@ static inline void init(struct rdl_fiber *fiber, struct rdl_stack *stack, char *
     rdl_atomic_store_release(&stack->owner, fiber);
 }
 
-int rdl_fiber_create(struct rdl_stack_cache *cache, size_t block_bytes, size_t zeroed,
-                     size_t stack_bytes, void (*main)(struct rdl_fiber *), struct rdl_fiber **out)
+/* No canary: it would guard one pointer, in each spawn. */
+__attribute__((no_stack_protector)) int
+rdl_fiber_create(struct rdl_stack_cache *cache, size_t block_bytes, size_t zeroed,
+                 size_t stack_bytes, void (*main)(struct rdl_fiber *), struct rdl_fiber **out)
 {
     struct rdl_stack *stack;
     struct rdl_fiber *fiber;

@@ -235,20 +235,24 @@ static inline struct rdl_runnable *pop_local(struct rdl_loop *loop)
     return r;
 }
 
-/* Into a queue that thieves see. A full one gives its older half to the injector: never a spin. */
-static void push_shared(struct rdl_loop *loop, struct rdl_deque *deque, struct rdl_runnable *r)
+/* Of a queue that is full, unless thieves have made room: its older half goes to the injector. */
+static __attribute__((noinline)) void make_room(struct rdl_loop *loop, struct rdl_deque *deque)
 {
     struct rdl_runnable *first, *last;
-    unsigned count;
+    unsigned count = rdl_deque_take_half(deque, &first);
 
-    while (!rdl_deque_push(deque, r)) {
-        count = rdl_deque_take_half(deque, &first);
-        if (!count)
-            continue; /* thieves have made room meanwhile */
-        for (last = first; last->next; last = last->next)
-            ;
-        rdl_inject_push_list(&loop->team->inject, first, last, count);
-    }
+    if (!count)
+        return;
+    for (last = first; last->next; last = last->next)
+        ;
+    rdl_inject_push_list(&loop->team->inject, first, last, count);
+}
+
+/* Into a queue that thieves see: never a spin. */
+static void push_shared(struct rdl_loop *loop, struct rdl_deque *deque, struct rdl_runnable *r)
+{
+    while (!rdl_deque_push(deque, r))
+        make_room(loop, deque);
 }
 
 int64_t rdl_loop_look(struct rdl_loop *loop)
@@ -380,21 +384,24 @@ void rdl_loop_abandon(struct rdl_loop *loop, struct rdl_fiber *self)
     rdl_strand_unref(strand);
 }
 
-void rdl_loop_start(struct rdl_loop *loop, struct rdl_fiber *fiber)
+static __attribute__((noinline)) void start_shared(struct rdl_loop *loop, struct rdl_fiber *fiber)
 {
-    bool quiet;
+    bool quiet = fiber->quiet;
 
-    count_start(loop);
-    if (!has_turn(fiber))
-        return;
-    if (!loop->team || rdl_fiber_is(fiber, RADDLE_PINNED)) {
-        push_local(loop, &fiber->run);
-        return;
-    }
-    quiet = fiber->quiet;
     push_shared(loop, &loop->fresh, &fiber->run); /* from here on another loop may have run it */
     if (!quiet || loop->local_first || rdl_deque_count(&loop->fresh) > 1)
         team_call(loop->team);
+}
+
+void rdl_loop_start(struct rdl_loop *loop, struct rdl_fiber *fiber)
+{
+    count_start(loop);
+    if (!has_turn(fiber))
+        return;
+    if (!loop->team || rdl_fiber_is(fiber, RADDLE_PINNED))
+        push_local(loop, &fiber->run);
+    else
+        start_shared(loop, fiber);
 }
 
 void rdl_loop_start_next(struct rdl_loop *loop, struct rdl_fiber *fiber)
@@ -743,23 +750,35 @@ static inline void enter(struct rdl_loop *loop, struct rdl_fiber *fiber)
     rdl_count(&loop->counters.switches);
 }
 
-/* The first thing that is done on any stack after a switch, on the loop where it happened: finish the
- * predecessor. */
-void rdl_loop_land(struct rdl_loop *loop)
+/* The predecessor goes on on another loop; if that is closed, here. */
+static __attribute__((noinline)) void land_moving(struct rdl_loop *loop, struct rdl_fiber *prev)
 {
-    struct rdl_fiber *prev = loop->leaving;
-    struct rdl_strand *strand;
-    struct rdl_stack *stack;
-    bool lent = false, apart;
-
-    if (!prev)
+    count_tasks(loop, -1);
+    prev->moving = true;
+    if (rdl_loop_post(loop->move_to, &prev->run))
         return;
-    loop->leaving = NULL;
-    strand = prev->strand;
-    if (__builtin_expect(strand != NULL, 0)) {
-        lent = prev->lent;
-        prev->lent = false;
-    }
+    count_tasks(loop, 1);
+    prev->moving = false;
+    if (has_turn(prev))
+        rdl_loop_enqueue(loop, &prev->run);
+}
+
+/* The predecessor has ended. */
+static __attribute__((noinline)) void land_ended(struct rdl_loop *loop, struct rdl_fiber *prev)
+{
+    struct rdl_stack *stack = prev->stack;
+    bool apart = prev->paging != NULL;
+
+    count_tasks(loop, -1);
+    rdl_coroutine_fini(&prev->co);
+    rdl_atomic_store_release(&stack->owner, NULL);
+    rdl_stack_put(&loop->stacks, stack);
+    if (__builtin_expect(apart, 0))
+        rdl_sys_free(prev);
+}
+
+static inline void land(struct rdl_loop *loop, struct rdl_fiber *prev)
+{
     switch (loop->leaving_how) {
     case RDL_LEAVE_PARK:
         /* Once it is parked, the fiber may be gone. */
@@ -771,32 +790,40 @@ void rdl_loop_land(struct rdl_loop *loop)
             rdl_loop_enqueue(loop, &prev->run);
         break;
     case RDL_LEAVE_MOVE:
-        count_tasks(loop, -1);
-        prev->moving = true;
-        if (!rdl_loop_post(loop->move_to, &prev->run)) {
-            count_tasks(loop, 1);
-            prev->moving = false;
-            if (has_turn(prev))
-                rdl_loop_enqueue(loop, &prev->run);
-        }
+        land_moving(loop, prev);
         break;
     case RDL_LEAVE_EXIT:
-        stack = prev->stack;
-        apart = prev->paging != NULL;
-        count_tasks(loop, -1);
-        rdl_coroutine_fini(&prev->co);
-        rdl_atomic_store_release(&stack->owner, NULL);
-        rdl_stack_put(&loop->stacks, stack);
-        if (__builtin_expect(apart, 0))
-            rdl_sys_free(prev);
+        land_ended(loop, prev);
         break;
     }
-    if (__builtin_expect(strand != NULL, 0)) {
-        if (!lent)
-            pass_turn(loop, strand);
-        if (loop->leaving_how == RDL_LEAVE_EXIT)
-            rdl_strand_unref(strand);
-    }
+}
+
+static __attribute__((noinline)) void land_in_strand(struct rdl_loop *loop, struct rdl_fiber *prev)
+{
+    struct rdl_strand *strand = prev->strand;
+    bool lent = prev->lent;
+
+    prev->lent = false;
+    land(loop, prev);
+    if (!lent)
+        pass_turn(loop, strand);
+    if (loop->leaving_how == RDL_LEAVE_EXIT)
+        rdl_strand_unref(strand);
+}
+
+/* The first thing that is done on any stack after a switch, on the loop where it happened: finish the
+ * predecessor. What is rare is in functions of its own, as all others would save registers for it. */
+void rdl_loop_land(struct rdl_loop *loop)
+{
+    struct rdl_fiber *prev = loop->leaving;
+
+    if (!prev)
+        return;
+    loop->leaving = NULL;
+    if (__builtin_expect(prev->strand != NULL, 0))
+        land_in_strand(loop, prev);
+    else
+        land(loop, prev);
 }
 
 /* No canary: it would guard three words that no index reaches, in each switch. */

@@ -196,9 +196,14 @@ void rdl_stack_scrub_end(void)
     rdl_atomic_fetch_sub_relaxed(&scrubbing, 1u);
 }
 
+static bool scrubs(void)
+{
+    return __builtin_expect(rdl_atomic_load_relaxed(&scrubbing) != 0, 0);
+}
+
 static void scrub(struct rdl_stack *stack)
 {
-    if (__builtin_expect(rdl_atomic_load_relaxed(&scrubbing), 0) && stack->dirty)
+    if (scrubs() && stack->dirty)
         rdl_slab_wipe(stack);
 }
 
@@ -217,42 +222,65 @@ static void prefetch_next(const struct rdl_stack_cache *cache, unsigned k)
         __builtin_prefetch(next->top - line * 64, 1);
 }
 
-int rdl_stack_get(struct rdl_stack_cache *cache, size_t usable_bytes, struct rdl_stack **out)
+/* In use from now on. */
+static void hand_out(const struct rdl_stack_cache *cache, unsigned k, struct rdl_stack *stack)
 {
-    struct rdl_stack *stack;
-    int k = class_for(usable_bytes);
-    int rc;
-
-    if (k < 0)
-        return k;
-    rc = take_one(cache, (unsigned)k, &stack);
-    if (rc == 0 && !stack->guarded && rdl_slab_guard(stack) < 0) {
-        stack->next = NULL;
-        rdl_depot_put((unsigned)k, stack, 1);
-        rc = -ENOMEM;
-    }
-    if (rc < 0)
-        rc = take_scarce(cache, (unsigned)k, &stack);
-    if (rc < 0)
-        return rc;
-    prefetch_next(cache, (unsigned)k);
-    scrub(stack);
+    prefetch_next(cache, k);
     stack->next = NULL;
     stack->touched = true;
     stack->dirty = true;
+}
+
+static __attribute__((noinline)) int get_slowly(struct rdl_stack_cache *cache, unsigned k,
+                                                struct rdl_stack **out)
+{
+    struct rdl_stack *stack;
+    int rc = take_one(cache, k, &stack);
+
+    if (rc == 0 && !stack->guarded && rdl_slab_guard(stack) < 0) {
+        stack->next = NULL;
+        rdl_depot_put(k, stack, 1);
+        rc = -ENOMEM;
+    }
+    if (rc < 0)
+        rc = take_scarce(cache, k, &stack);
+    if (rc < 0)
+        return rc;
+    scrub(stack);
+    hand_out(cache, k, stack);
     *out = stack;
     return 0;
 }
 
-void rdl_stack_put(struct rdl_stack_cache *cache, struct rdl_stack *stack)
+int rdl_stack_get(struct rdl_stack_cache *cache, size_t usable_bytes, struct rdl_stack **out)
 {
-    unsigned k;
+    int k = class_for(usable_bytes);
+    struct rdl_stack *stack;
 
-    if (!stack)
-        return;
-    assert(!rdl_atomic_load_relaxed(&stack->owner) && stack->guarded);
+    if (k < 0)
+        return k;
+    stack = cache ? cache->classes[k].first : NULL;
+    if (__builtin_expect(!stack || !stack->guarded, 0) || scrubs())
+        return get_slowly(cache, (unsigned)k, out);
+    (void)pop(cache, (unsigned)k);
+    hand_out(cache, (unsigned)k, stack);
+    *out = stack;
+    return 0;
+}
+
+static inline void push(struct rdl_stack_cache *cache, unsigned k, struct rdl_stack *stack)
+{
+    stack->next = cache->classes[k].first;
+    cache->classes[k].first = stack;
+    set_count(cache, k, count_of(cache, k) + 1);
+}
+
+static __attribute__((noinline)) void put_slowly(struct rdl_stack_cache *cache,
+                                                 struct rdl_stack *stack)
+{
+    unsigned k = stack->size_class;
+
     scrub(stack);
-    k = stack->size_class;
     if (!cache) {
         stack->next = NULL;
         rdl_depot_put(k, stack, 1);
@@ -261,9 +289,19 @@ void rdl_stack_put(struct rdl_stack_cache *cache, struct rdl_stack *stack)
     if (count_of(cache, k) >= cache_limits[k])
         give(cache, k, cache_limits[k] / 2u);
     link_cache(cache);
-    stack->next = cache->classes[k].first;
-    cache->classes[k].first = stack;
-    set_count(cache, k, count_of(cache, k) + 1);
+    push(cache, k, stack);
+}
+
+void rdl_stack_put(struct rdl_stack_cache *cache, struct rdl_stack *stack)
+{
+    if (!stack)
+        return;
+    assert(!rdl_atomic_load_relaxed(&stack->owner) && stack->guarded);
+    if (__builtin_expect(!cache || !cache->linked, 0) ||
+        count_of(cache, stack->size_class) >= cache_limits[stack->size_class] || scrubs())
+        put_slowly(cache, stack);
+    else
+        push(cache, stack->size_class, stack);
 }
 
 /* --- giving back --- */
