@@ -203,7 +203,7 @@ void rdl_vars_call(struct rdl_map *captured, void (*fn)(void *arg), void *arg)
     struct rdl_vars *at;
 
     /* Most have nothing set, and come where nothing is set. */
-    if (!captured && (!(at = current()) || (!at->map && !at->ctx))) {
+    if (!captured && (!(at = current()) || rdl_vars_empty(at))) {
         fn(arg);
         if ((at = current()))
             rdl_vars_fini(at);

@@ -227,7 +227,7 @@ static inline __attribute__((always_inline)) void end_task(struct rdl_task *self
         self->stops->stop = true;
 }
 
-/* No canary, as in start_any(). */
+/* No canary: it would guard the outcome, which callees read. */
 static __attribute__((no_stack_protector)) void task_main(struct rdl_fiber *fiber)
 {
     struct rdl_task *self = (struct rdl_task *)(void *)fiber;
@@ -317,12 +317,11 @@ static const struct raddle_spawn_options defaults;
 static int ask_policy(const struct raddle_policy *policy, const struct rdl_spawn *spawn,
                       struct raddle_spawn_options *options)
 {
-    struct raddle_spawn_options wanted = spawn->options ? *spawn->options : defaults;
+    struct raddle_spawn_options wanted = *options;
     int rc = policy->before_spawn(policy, spawn->fn, spawn->arg, spawn->site, &wanted);
 
     if (rc < 0)
         return rc;
-    *options = spawn->options ? *spawn->options : defaults;
     options->name = wanted.name;
     options->stack_bytes = wanted.stack_bytes;
     options->mobility = wanted.mobility;
@@ -397,7 +396,8 @@ start_task(const struct rdl_spawn *spawn, struct rdl_loop *here, raddle_task **o
     name_task(task, options, spawn->site);
     fiber->home = there;
     fiber->quiet = spawn->quiet;
-    fiber->strand = strand ? rdl_strand_ref(strand) : NULL;
+    if (strand)
+        fiber->strand = rdl_strand_ref(strand);
     rdl_atomic_store_relaxed(&fiber->mobility,
                              (uint8_t)(options->loop       ? RADDLE_PINNED
                                        : options->mobility ? options->mobility
@@ -455,16 +455,16 @@ start_any(const struct rdl_spawn *spawn, struct rdl_loop *here, raddle_task **ou
     return start_task(spawn, here, out);
 }
 
-/* As policy says. */
+/* As policy says. A copy of spawn, so that the caller needs no memory for it. */
 static __attribute__((noinline)) int start_asked(const struct raddle_policy *policy,
-                                                 const struct rdl_spawn *spawn, raddle_task **out)
+                                                 struct rdl_spawn spawn, struct rdl_loop *here,
+                                                 raddle_task **out)
 {
-    struct raddle_spawn_options options;
-    struct rdl_spawn changed = *spawn;
-    int rc = ask_policy(policy, spawn, &options);
+    struct raddle_spawn_options options = spawn.options ? *spawn.options : defaults;
+    int rc = ask_policy(policy, &spawn, &options);
 
-    changed.options = &options;
-    return rc < 0 ? rc : start_any(&changed, rdl_loop_current(), out);
+    spawn.options = &options;
+    return rc < 0 ? rc : start_any(&spawn, here, out);
 }
 
 /* plain: the caller is sure of most of spawn, and it pays to have all of this once more for it. */
@@ -473,7 +473,6 @@ static inline __attribute__((always_inline)) int spawn_task(const struct rdl_spa
 {
     const struct raddle_policy *policy;
     struct rdl_loop *here, *there;
-    struct rdl_spawn copy;
     int rc;
 
     if (!spawn->group || !spawn->fn || (spawn->options && check_options(spawn->options) < 0))
@@ -484,14 +483,12 @@ static inline __attribute__((always_inline)) int spawn_task(const struct rdl_spa
     here = rdl_loop_current();
     there = spawn->options && spawn->options->loop ? &spawn->options->loop->base : here;
     policy = there && !spawn->stops ? rdl_raddle_loop(there)->spawns : NULL;
-    if (!there) {
+    if (!there)
         rc = -EPERM;
-    } else if (__builtin_expect(policy != NULL, 0)) {
-        copy = *spawn; /* so that the original needs no memory */
-        rc = start_asked(policy, &copy, out);
-    } else {
+    else if (__builtin_expect(policy != NULL, 0))
+        rc = start_asked(policy, *spawn, here, out);
+    else
         rc = plain ? start_task(spawn, here, out) : start_any(spawn, here, out);
-    }
     if (rc < 0)
         rdl_group_drop_place(spawn->group);
     return rc;

@@ -812,7 +812,7 @@ static __attribute__((noinline)) void land_in_strand(struct rdl_loop *loop, stru
 }
 
 /* The first thing that is done on any stack after a switch, on the loop where it happened: finish the
- * predecessor. What is rare is in functions of its own, as all others would save registers for it. */
+ * predecessor. What is not done at each switch is in functions of its own, as all others would save registers for it. */
 void rdl_loop_land(struct rdl_loop *loop)
 {
     struct rdl_fiber *prev = loop->leaving;

@@ -6,7 +6,7 @@
 #
 # The mutants are those that mutants.awk makes of the shipping sources - every ordering one step weaker, every fence
 # dropped, every compare-exchange torn - and those of mutants.txt. Each has to be found, or to be in equivalent.txt
-# with the reason why it is right; then it has to survive. --few takes a sample, --part every OF-th from the N-th on.
+# with the reason why it is right; then it has to survive. --few tries a sample, --part every OF-th from the N-th on.
 # TEXT takes the mutants whose name has one of these in it.
 #
 # Fails if a mutant is neither found nor explained, if one that is explained is found or isn't one, if an edit no
@@ -278,14 +278,20 @@ for name in "${!reasons[@]}"; do
 done
 
 while IFS='|' read -r name scenario file edit; do
+    tried=$([ $few = yes ] || echo yes)
     case $name in
     "#"* | "") continue ;;
-    +*) name=${name#+} ;;
-    *) [ $few = no ] || continue ;;
+    +*) name=${name#+} tried=yes ;;
     esac
     is_wanted "$name" || continue
     sed -E -e "$edit" "$root/$file" >"$copy/$file"
-    judge "$name" "$file" "" "$scenario"
+    if [ -n "$tried" ]; then
+        judge "$name" "$file" "" "$scenario"
+    else
+        # That it still is an edit costs nothing to see.
+        cmp -s "$root/$file" "$copy/$file" && fail "NO CHANGE" "$name"
+        cp -- "$root/$file" "$copy/$file"
+    fi
 done <"$root/tests/model/mutants.txt"
 
 printf '%d mutants: %d killed, %d equivalent, %d neither\n' $((killed + equivalent + failed)) $killed $equivalent \
