@@ -171,7 +171,8 @@ void rdl_loop_forget(void);
 /* For who has several loops share a thread, when it goes from one's stack to another's. */
 void rdl_loop_set_current(struct rdl_loop *loop);
 
-/* The driver of the calling thread's loop, if it simulates; else NULL. */
+/* The driver of the calling thread's loop, if it simulates; else NULL. A call on purpose: who names the loop in inline
+ * assembly only, as rdl_loop_current() does, gives a linker with -flto no reason to take loop.o out of the archive. */
 struct rdl_driver *rdl_loop_simulator(void);
 
 /* The clock now, which is also how the loop saw it last. Loop's thread. */
