@@ -28,7 +28,7 @@ enum {
     RDL_STACK_GUARD_BYTES = 64 * 1024 * (int)RDL_STACK_SCALE,
     /* A stack's top is below the end of its memory by up to this much, so that the tops of many
      * stacks don't share the same few sets of a cache. */
-    RDL_STACK_COLOURS = 8,
+    RDL_STACK_COLOURS = 32,
     RDL_STACK_COLOUR_BYTES = 64,
 };
 
