@@ -373,7 +373,7 @@ ssize_t rdl_op_run(struct rdl_op *op)
 
     if (!self)
         return -EPERM;
-    rc = rdl_cancel_check(self);
+    rc = rdl_cancel_check_coarsely(self, rdl_loop_now(rdl_loop_current()));
     if (rc == 0)
         rc = rdl_fd_find(op->fd, &op->entry);
     if (rc < 0)

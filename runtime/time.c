@@ -9,18 +9,31 @@
 #include "sched/loop.h"
 #include "sched/sys.h"
 
+/* The loop learns it, too: a deadline of now has passed for it. */
 raddle_time raddle_now(void)
 {
-    return rdl_sys_now();
+    struct rdl_loop *loop = rdl_loop_current();
+
+    return loop ? rdl_loop_look(loop) : rdl_sys_now();
+}
+
+static raddle_time after(int64_t now_ns, int64_t length_ns)
+{
+    int64_t when;
+
+    return __builtin_add_overflow(now_ns, length_ns, &when) ? RADDLE_NEVER : when;
 }
 
 raddle_time raddle_in(int64_t length_ns)
 {
-    int64_t when;
+    return after(raddle_now(), length_ns);
+}
 
-    if (__builtin_add_overflow(rdl_sys_now(), length_ns, &when))
-        return RADDLE_NEVER;
-    return when;
+raddle_time raddle_in_coarse(int64_t length_ns)
+{
+    const struct rdl_loop *loop = rdl_loop_current();
+
+    return after(loop ? rdl_loop_now(loop) : rdl_sys_now(), length_ns);
 }
 
 int raddle_yield(void)

@@ -103,6 +103,15 @@ static inline int rdl_cancel_check(struct rdl_fiber *self)
     return self->nearest_ns == INT64_MAX ? 0 : rdl_cancel_check_deadline(self);
 }
 
+/* The same for who is about to try what may succeed at once, which a deadline is no reason not to: it is compared with
+ * the loop's time. Whoever has to wait after all is woken by its timer. */
+static inline int rdl_cancel_check_coarsely(struct rdl_fiber *self, int64_t now_ns)
+{
+    if (__builtin_expect(rdl_atomic_load_relaxed(&self->stack->wait.poked) != 0, 0))
+        return rdl_cancel_look(self);
+    return self->nearest_ns > now_ns ? 0 : rdl_cancel_check_deadline(self);
+}
+
 /*
  * A wait, in the running fiber: arm, hand the ticket to whoever may end it, park.
  *

@@ -43,6 +43,16 @@ RADDLE_API raddle_time raddle_now(void);
 RADDLE_API raddle_time raddle_in(int64_t length_ns);
 
 /**
+ * The same, counted from when the loop last looked at its clock, which costs no look. That was at most a fraction
+ * of a millisecond ago, unless a task has computed for longer without giving way: the point is early by so much.
+ * For deadlines of seconds, of which a server sets some in each request. Outside a loop: raddle_in().
+ *
+ * Context   Any thread.
+ * Since     0.1
+ */
+RADDLE_API raddle_time raddle_in_coarse(int64_t length_ns);
+
+/**
  * Suspends the current task for at least length_ns; 0 and less give way once, as raddle_yield().
  *
  * Returns   0; -ECANCELED: a scope around the caller is cancelled or past its deadline; -EPERM:

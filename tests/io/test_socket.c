@@ -681,6 +681,35 @@ Test(socket, a_cancelled_task_moves_nothing_and_still_closes)
         cr_expect_eq(r.got[i], expected[i], "%u: %zd, not %zd", i, r.got[i], expected[i]);
 }
 
+static int deadline_of_now(void *arg)
+{
+    struct results *r = arg;
+    struct raddle_scope scope;
+    int pair[2];
+    char c = 'x';
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) || write(pair[0], "a", 1) != 1)
+        return -errno;
+    for (int i = 0; i < 3; i++) {
+        raddle_scope_enter(&scope, i == 0 ? raddle_now() : i == 1 ? raddle_in(0) : 1, 0);
+        note(r, raddle_scope_leave(&scope, (int)raddle_fd_recv(pair[1], &c, 1, 0)));
+    }
+    note(r, raddle_fd_recv(pair[1], &c, 1, 0)); /* nothing was lost */
+    (void)raddle_fd_close(pair[0]);
+    (void)raddle_fd_close(pair[1]);
+    return 0;
+}
+
+Test(socket, a_deadline_that_has_passed_when_it_is_set_moves_nothing)
+{
+    static const ssize_t expected[] = {-ETIMEDOUT, -ETIMEDOUT, -ETIMEDOUT, 1};
+    struct results r = {.count = 0};
+
+    cr_assert_eq(in_task(deadline_of_now, &r), 0);
+    for (unsigned i = 0; i < 4; i++)
+        cr_expect_eq(r.got[i], expected[i], "%u: %zd, not %zd", i, r.got[i], expected[i]);
+}
+
 static int past_deadlines(void *arg)
 {
     struct results *r = arg;

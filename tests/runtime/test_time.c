@@ -44,9 +44,42 @@ RuntimeTest(time, a_length_becomes_a_point_without_overflow)
     cr_assert_eq(raddle_in(RADDLE_NEVER), RADDLE_NEVER);
     cr_assert_eq(raddle_in(INT64_MAX - 1), RADDLE_NEVER);
     cr_assert_lt(raddle_in(INT64_MAX / 2), RADDLE_NEVER);
+    cr_assert_geq(raddle_in_coarse(RADDLE_S(1)), now + RADDLE_S(1)); /* no loop: the same */
+    cr_assert_eq(raddle_in_coarse(RADDLE_NEVER), RADDLE_NEVER);
     cr_assert_eq(RADDLE_US(3), 3000);
     cr_assert_eq(RADDLE_MS(3), 3000000);
     cr_assert_eq(RADDLE_S(3), 3000000000);
+}
+
+static int64_t clock_now(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+static int coarsely(void *arg)
+{
+    raddle_time seen, coarse;
+    int64_t until;
+
+    (void)arg;
+    EXPECT_EQ(raddle_sleep(RADDLE_MS(1)), 0);
+    seen = raddle_now(); /* a look at the clock */
+    until = clock_now() + RADDLE_MS(3);
+    while (clock_now() < until)
+        ;
+    coarse = raddle_in_coarse(RADDLE_S(1));
+    EXPECT_EQ(coarse, seen + RADDLE_S(1));
+    EXPECT(raddle_in(RADDLE_S(1)) >= coarse + (test_simulated() ? 0 : RADDLE_MS(3)));
+    EXPECT_EQ(raddle_in_coarse(INT64_MAX - 1), RADDLE_NEVER);
+    return 0;
+}
+
+RuntimeTest(time, a_coarse_point_is_counted_from_the_last_look_at_the_clock)
+{
+    cr_assert_eq(test_run(coarsely, NULL), 0);
 }
 
 static int never_early(void *arg)

@@ -104,7 +104,7 @@ ssize_t rdl_conn_wait(struct rdl_conn *conn, char **bytes)
     int64_t idle_ns = conn->server->idle_ns;
     ssize_t n;
 
-    n = rdl_conn_read(conn, bytes, raddle_in(idle_ns < busy_ns ? idle_ns : busy_ns));
+    n = rdl_conn_read(conn, bytes, raddle_in_coarse(idle_ns < busy_ns ? idle_ns : busy_ns));
     if (n != -ETIMEDOUT)
         return n;
     rdl_buffer_put(conn->large);
@@ -112,7 +112,7 @@ ssize_t rdl_conn_wait(struct rdl_conn *conn, char **bytes)
     if (idle_ns <= busy_ns)
         return 0;
 
-    raddle_scope_enter(&conn->idle, raddle_in(idle_ns - busy_ns), RADDLE_QUIET);
+    raddle_scope_enter(&conn->idle, raddle_in_coarse(idle_ns - busy_ns), RADDLE_QUIET);
     n = -ECANCELED;
     if (list_idle(conn)) {
         n = read_some(conn, bytes);
@@ -130,7 +130,7 @@ int rdl_conn_write(struct rdl_conn *conn, const char *bytes, size_t count)
 
     if (count == 0)
         return 0;
-    raddle_scope_enter(&limit, raddle_in(write_ns), 0);
+    raddle_scope_enter(&limit, raddle_in_coarse(write_ns), 0);
     n = raddle_write_all(conn->stream, bytes, count);
     n = raddle_scope_leave(&limit, n < 0 ? (int)n : 0);
     return (int)n;

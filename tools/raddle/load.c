@@ -97,7 +97,7 @@ static int run_batch(struct rdl_client *client)
     int rc;
 
     client->answered = 0;
-    raddle_scope_enter(&limit, raddle_in(load->timeout_ns), 0);
+    raddle_scope_enter(&limit, raddle_in_coarse(load->timeout_ns), 0);
     rc = load->protocol->exchange(client);
     rc = raddle_scope_leave(&limit, rc);
     if (rc == -ETIMEDOUT)

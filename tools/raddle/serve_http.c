@@ -168,7 +168,7 @@ int rdl_serve_http(void *arg)
         rc = answer_all(conn, &site, bytes, (size_t)n, &answered);
         after = rdl_http_phase(&site.http);
         if (after != before || answered)
-            deadline = raddle_in(after == RDL_HTTP_BODY ? body_ns : head_ns);
+            deadline = raddle_in_coarse(after == RDL_HTTP_BODY ? body_ns : head_ns);
     }
     if (rc == 2)
         rdl_conn_linger(conn);
