@@ -1,10 +1,18 @@
 /*
- * runtime/monitor.c - the monitor thread of a run.
+ * runtime/monitor.c - the monitor of a run: a thread, or for one loop's Ctrl-C that loop itself.
  *
  * Signals. The handlers only add to a counter and write to an eventfd, and the thread does the
  * rest: so the tree of tasks is printed and the main task cancelled by ordinary code, and also when
  * every loop is stuck. After the first SIGINT the previous action is put back: the second one is
  * not ours any more.
+ *
+ * Without a thread. Where SIGINT is all that there is to see to, and one loop to run, no thread is started, as a
+ * process that has one thread is faster (sched/single.h). The handler posts to the loop, which cancels the main
+ * task in its next turn. A task that gives no turn sees it where it asks whether it is cancelled
+ * (rdl_monitor_look()), and who doesn't ask ends by the second SIGINT.
+ *
+ * Handlers may run on any thread, so they count themselves; who gives the signals back says that nobody owns them,
+ * and waits until the last handler that may have seen him as their owner is out.
  *
  * Slow steps. A loop that runs task after task counts its switches, and in debug mode the callbacks that it calls. When
  * neither count, nor who runs, has changed for slow_ns, the thread sends SIGURG (ignored by default, so a late one harms
@@ -18,6 +26,7 @@
 #include <execinfo.h>
 #include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <raddle/debug.h>
 #include <stdio.h>
@@ -46,37 +55,65 @@ struct watched {
 };
 
 struct rdl_monitor {
+    struct rdl_runnable turn; /* without a thread: what a handler posts */
+    struct rdl_loop *loop;    /* without a thread: to which; else NULL */
+    rdl_atomic(bool) posted;
+    bool stopped; /* the loop frees it when it has come to the turn */
+
     struct rdl_monitor_options options;
     pthread_t thread;
     int wake_fd;
     rdl_atomic(bool) stop;
     rdl_atomic(raddle_task *) main;
     rdl_atomic(bool) owns_signals;
-    /* By this monitor, and not given back yet; sigint's is its thread's, then the stopper's. */
-    bool sigint_taken, sigquit_taken;
+    rdl_atomic(bool) sigint_taken; /* by this monitor, and not given back yet */
+    bool sigquit_taken;
     struct sigaction old_sigint, old_sigquit;
     struct rdl_loop *only;   /* the loop, if there is one */
     struct watched *watched; /* one per loop, or NULL */
 };
 
-/* For the handlers: the monitor that owns the signals. They touch only these. */
-static rdl_atomic(int) signal_fd = -1;
-static rdl_atomic(uint32_t) sigints, sigquits;
+/* For the handlers. */
 static rdl_atomic(struct rdl_monitor *) signal_owner;
+static rdl_atomic(uint32_t) handling, sigints, sigquits;
+
+static void give_back_sigint(struct rdl_monitor *m)
+{
+    if (rdl_atomic_exchange_acquire(&m->sigint_taken, false))
+        (void)rdl_sys_sigaction(SIGINT, &m->old_sigint, NULL);
+}
+
+static void post_turn(struct rdl_monitor *m)
+{
+    /* One that came before there was a main task waits for it, and no other is let through meanwhile. */
+    if (rdl_atomic_load_acquire(&m->main))
+        give_back_sigint(m);
+    if (!rdl_atomic_exchange_acq_rel(&m->posted, true))
+        (void)rdl_loop_post(m->loop, &m->turn);
+}
+
+static void wake(struct rdl_monitor *m)
+{
+    rdl_sys_eventfd_post(m->wake_fd);
+}
 
 static void on_signal(int number)
 {
     int saved = errno;
-    uint64_t one = 1;
-    int fd = rdl_atomic_load_relaxed(&signal_fd);
+    struct rdl_monitor *m;
 
+    /* seq_cst, both of it: either give_back_signals() sees this count, or this sees that nobody owns the signals. */
+    rdl_atomic_fetch_add_seq_cst(&handling, 1u);
+    m = rdl_atomic_load_seq_cst(&signal_owner);
     if (number == SIGINT)
-        rdl_atomic_fetch_add_relaxed(&sigints, 1);
+        rdl_atomic_fetch_add_relaxed(&sigints, 1u);
     else
-        rdl_atomic_fetch_add_relaxed(&sigquits, 1);
-    if (fd >= 0 && write(fd, &one, sizeof(one)) < 0) {
-        /* The counter is full: the thread has been woken already. */
-    }
+        rdl_atomic_fetch_add_relaxed(&sigquits, 1u);
+    if (m && m->loop)
+        post_turn(m);
+    else if (m)
+        wake(m);
+    rdl_atomic_fetch_sub_release(&handling, 1u);
     errno = saved;
 }
 
@@ -130,13 +167,6 @@ static int take_signal(int number, void (*handler)(int), struct sigaction *old)
     action.sa_handler = handler;
     action.sa_flags = SA_RESTART | SA_ONSTACK;
     return rdl_sys_sigaction(number, &action, old);
-}
-
-static void give_back_sigint(struct rdl_monitor *m)
-{
-    if (m->sigint_taken)
-        (void)rdl_sys_sigaction(SIGINT, &m->old_sigint, NULL);
-    m->sigint_taken = false;
 }
 
 /* Asks the loop's thread what it is at; false: it hasn't answered in time. */
@@ -226,9 +256,15 @@ static void give_back_urgent(void)
     pthread_mutex_unlock(&urgent_lock);
 }
 
-static void wake(struct rdl_monitor *m)
+/* What has come of SIGINT. A Ctrl-C that came before there was a main task waits for it. */
+static void catch_up(struct rdl_monitor *m)
 {
-    rdl_sys_eventfd_post(m->wake_fd);
+    raddle_task *main = rdl_atomic_load_acquire(&m->main);
+
+    if (main && rdl_atomic_exchange_acquire(&sigints, 0u)) {
+        give_back_sigint(m);
+        raddle_task_cancel(main, "SIGINT");
+    }
 }
 
 static void *monitor_main(void *arg)
@@ -247,12 +283,7 @@ static void *monitor_main(void *arg)
         if (rdl_sys_poll(&wake, 1, timeout_ms) > 0)
             (void)rdl_sys_read(m->wake_fd, &count, sizeof(count));
         if (rdl_atomic_load_acquire(&m->owns_signals)) {
-            raddle_task *main = rdl_atomic_load_acquire(&m->main);
-            /* A Ctrl-C that came before there was a main task waits for it. */
-            if (main && rdl_atomic_exchange_acquire(&sigints, 0)) {
-                give_back_sigint(m);
-                raddle_task_cancel(main, "SIGINT");
-            }
+            catch_up(m);
             if (rdl_atomic_exchange_acquire(&sigquits, 0))
                 (void)raddle_print_tasks(STDERR_FILENO);
         }
@@ -262,11 +293,84 @@ static void *monitor_main(void *arg)
     return NULL;
 }
 
+static void free_monitor(struct rdl_monitor *m)
+{
+    raddle_task_unref(rdl_atomic_load_relaxed(&m->main));
+    if (m->wake_fd >= 0)
+        (void)rdl_sys_close(m->wake_fd);
+    rdl_sys_free(m->watched);
+    rdl_sys_free(m);
+}
+
+static void take_turn(struct rdl_runnable *self)
+{
+    struct rdl_monitor *m = (struct rdl_monitor *)(void *)self;
+
+    rdl_atomic_store_release(&m->posted, false);
+    if (m->stopped)
+        free_monitor(m);
+    else
+        catch_up(m);
+}
+
+void rdl_monitor_look(void)
+{
+    struct rdl_monitor *m;
+
+    if (!rdl_atomic_load_relaxed(&sigints))
+        return;
+    m = rdl_atomic_load_acquire(&signal_owner);
+    if (m && m->loop && m->loop == rdl_loop_current())
+        catch_up(m);
+}
+
+/* True: this one owns the signals, from now on. */
+static bool own_signals(struct rdl_monitor *m)
+{
+    struct rdl_monitor *nobody = NULL;
+
+    /* acquire: what the last owner did is done. */
+    if (!rdl_atomic_cas_acq_rel(&signal_owner, &nobody, m))
+        return false;
+    rdl_atomic_store_relaxed(&sigints, 0u);
+    rdl_atomic_store_relaxed(&sigquits, 0u);
+    if (m->options.sigint)
+        rdl_atomic_store_relaxed(&m->sigint_taken,
+                                 take_signal(SIGINT, on_signal, &m->old_sigint) == 0);
+    if (m->options.sigquit)
+        m->sigquit_taken = take_signal(SIGQUIT, on_signal, &m->old_sigquit) == 0;
+    rdl_atomic_store_release(&m->owns_signals, true);
+    return true;
+}
+
+/* What a thread needs, and the thread. 0 or -errno, with nothing left. */
+static int start_thread(struct rdl_monitor *m)
+{
+    void *warm[1];
+    int rc;
+
+    if (m->options.slow_ns) {
+        m->watched = rdl_sys_calloc(m->options.count, sizeof(*m->watched));
+        if (!m->watched)
+            return -ENOMEM;
+        /* backtrace() loads a library when it is first called, which a handler must not. */
+        (void)backtrace(warm, 1);
+    }
+    rc = rdl_sys_eventfd();
+    if (rc < 0)
+        return rc;
+    m->wake_fd = rc;
+    if (m->options.slow_ns)
+        take_urgent();
+    rc = rdl_sys_thread_create(&m->thread, 0, monitor_main, m);
+    if (rc < 0 && m->options.slow_ns)
+        give_back_urgent();
+    return rc;
+}
+
 int rdl_monitor_start(const struct rdl_monitor_options *options, struct rdl_monitor **out)
 {
     struct rdl_monitor *m;
-    struct rdl_monitor *nobody = NULL;
-    void *warm[1];
     int rc;
 
     *out = NULL;
@@ -280,52 +384,31 @@ int rdl_monitor_start(const struct rdl_monitor_options *options, struct rdl_moni
         m->only = options->loops[0];
         m->options.loops = &m->only;
     }
+    m->turn.call = take_turn;
     m->wake_fd = -1;
-    rc = -ENOMEM;
-    if (options->slow_ns) {
-        m->watched = rdl_sys_calloc(options->count, sizeof(*m->watched));
-        if (!m->watched)
-            goto free_monitor;
-        /* backtrace() loads a library when it is first called, which a handler must not. */
-        (void)backtrace(warm, 1);
-    }
-    rc = rdl_sys_eventfd();
-    if (rc < 0)
-        goto free_monitor;
-    m->wake_fd = rc;
-    if (options->slow_ns)
-        take_urgent();
-    rc = rdl_sys_thread_create(&m->thread, 0, monitor_main, m);
-    if (rc < 0)
-        goto give_back;
-    if ((options->sigint || options->sigquit) &&
-        rdl_atomic_cas_acq_rel(&signal_owner, &nobody, m)) {
-        rdl_atomic_store_relaxed(&sigints, 0);
-        rdl_atomic_store_relaxed(&sigquits, 0);
-        rdl_atomic_store_relaxed(&signal_fd, m->wake_fd);
-        if (options->sigint)
-            m->sigint_taken = take_signal(SIGINT, on_signal, &m->old_sigint) == 0;
-        if (options->sigquit)
-            m->sigquit_taken = take_signal(SIGQUIT, on_signal, &m->old_sigquit) == 0;
-        rdl_atomic_store_release(&m->owns_signals, true);
-        wake(m); /* for a signal that has come already */
+    if (options->count == 1 && !options->sigquit && !options->slow_ns) {
+        m->loop = m->only;
+        (void)own_signals(m);
+    } else {
+        rc = start_thread(m);
+        if (rc < 0) {
+            free_monitor(m);
+            return rc;
+        }
+        if ((options->sigint || options->sigquit) && own_signals(m))
+            wake(m); /* for a signal that has come already */
     }
     *out = m;
     return 0;
-give_back:
-    if (options->slow_ns)
-        give_back_urgent();
-    (void)rdl_sys_close(m->wake_fd);
-free_monitor:
-    rdl_sys_free(m->watched);
-    rdl_sys_free(m);
-    return rc;
 }
 
 void rdl_monitor_set_main(struct rdl_monitor *m, raddle_task *main)
 {
     rdl_atomic_store_release(&m->main, raddle_task_ref(main));
-    wake(m);
+    if (!m->loop)
+        wake(m);
+    else if (rdl_atomic_load_relaxed(&m->owns_signals))
+        catch_up(m);
 }
 
 static void give_back_signals(struct rdl_monitor *m)
@@ -335,14 +418,16 @@ static void give_back_signals(struct rdl_monitor *m)
     give_back_sigint(m);
     if (m->sigquit_taken)
         (void)rdl_sys_sigaction(SIGQUIT, &m->old_sigquit, NULL);
-    rdl_atomic_store_relaxed(&signal_fd, -1);
-    rdl_atomic_store_release(&signal_owner, NULL);
+    rdl_atomic_store_seq_cst(&signal_owner, NULL);
+    while (rdl_atomic_load_seq_cst(&handling))
+        sched_yield();
 }
 
 void rdl_monitor_after_fork(void)
 {
     struct rdl_monitor *m = rdl_atomic_load_relaxed(&signal_owner);
 
+    rdl_atomic_store_relaxed(&handling, 0u); /* of threads that don't exist here */
     if (m)
         give_back_signals(m);
     pthread_mutex_init(&urgent_lock, NULL); /* it may be held by a thread that doesn't exist here */
@@ -355,14 +440,16 @@ void rdl_monitor_stop(struct rdl_monitor *m)
 {
     if (!m)
         return;
-    rdl_atomic_store_release(&m->stop, true);
-    wake(m);
-    pthread_join(m->thread, NULL);
+    if (!m->loop) {
+        rdl_atomic_store_release(&m->stop, true);
+        wake(m);
+        pthread_join(m->thread, NULL);
+    }
     give_back_signals(m);
     if (m->watched)
         give_back_urgent();
-    raddle_task_unref(rdl_atomic_load_relaxed(&m->main));
-    (void)rdl_sys_close(m->wake_fd);
-    rdl_sys_free(m->watched);
-    rdl_sys_free(m);
+    /* acquire: the handler that has posted it has done so. */
+    m->stopped = rdl_atomic_load_acquire(&m->posted);
+    if (!m->stopped)
+        free_monitor(m);
 }

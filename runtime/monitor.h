@@ -1,5 +1,5 @@
 /*
- * runtime/monitor.h - a thread beside a run's loops: signals, and tasks that hold their loop for
+ * runtime/monitor.h - what looks after a run's loops: signals, and tasks that hold their loop for
  * too long.
  */
 #ifndef RDL_RUNTIME_MONITOR_H
@@ -21,17 +21,21 @@ struct rdl_monitor_options {
     int64_t slow_ns; /* 0: don't watch */
 };
 
-/* Starts the thread; NULL in *out when there is nothing to monitor. Only one monitor of a process
+/* Starts it, with a thread unless it is for SIGINT on one loop, whose thread calls this then; NULL in *out when there is nothing to monitor. Only one monitor of a process
  * gets the signals: the first. */
 int rdl_monitor_start(const struct rdl_monitor_options *options, struct rdl_monitor **out);
 
-/* Any thread, once: whom SIGINT cancels. Takes a reference of its own. */
+/* On the loop's thread, once: whom SIGINT cancels. Takes a reference of its own. */
 void rdl_monitor_set_main(struct rdl_monitor *monitor, raddle_task *main);
 
 /* In the child of a fork, which has no monitor: the signals are as they were before it. */
 void rdl_monitor_after_fork(void);
 
-/* Waits for the thread and puts the signals' actions back. NULL does nothing. */
+/* In a task that is about to ask whether it is cancelled: sees to a SIGINT that nobody else has seen to. */
+void rdl_monitor_look(void);
+
+/* On the thread that started it: puts the signals' actions back. The loop must have a turn before it goes away, in
+ * which what a handler has posted is freed. NULL does nothing. */
 void rdl_monitor_stop(struct rdl_monitor *monitor);
 
 #endif

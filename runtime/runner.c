@@ -114,6 +114,7 @@ int raddle_runner_run(struct raddle_runner *runner, raddle_task_fn *fn, void *ar
     struct runner *r = of(runner);
     struct rdl_monitor_options monitor = {.sigint = r && !(r->flags & RADDLE_RUN_NO_SIGINT)};
     struct call call = {.fn = fn, .arg = arg};
+    struct rdl_loop *base;
     int rc = check(r);
 
     if (rc < 0 || !fn)
@@ -124,6 +125,9 @@ int raddle_runner_run(struct raddle_runner *runner, raddle_task_fn *fn, void *ar
     if (rc < 0)
         return rc;
     call.context = r->context;
+    base = &r->loop->base;
+    monitor.loops = &base;
+    monitor.count = 1;
     rc = rdl_monitor_start(&monitor, &r->monitor);
     if (rc == 0)
         rc = rdl_raddle_loop_main(r->loop, run_in_context, &call, &site, started, r);

@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "runtime/describe.h"
+#include "runtime/monitor.h"
 #include "runtime/task.h"
 #include "sched/loop.h"
 
@@ -219,6 +220,7 @@ static struct rdl_scope *canceller_of_self(void)
 {
     struct rdl_fiber *self = rdl_fiber_self();
 
+    rdl_monitor_look();
     return self ? rdl_scope_canceller(self->scope, rdl_loop_look(rdl_loop_current())) : NULL;
 }
 

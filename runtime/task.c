@@ -22,6 +22,7 @@
 #include "runtime/deadlock.h"
 #include "runtime/debug.h"
 #include "runtime/loop.h"
+#include "runtime/monitor.h"
 #include "runtime/report.h"
 #include "runtime/task.h"
 #include "runtime/waiter.h"
@@ -698,6 +699,7 @@ int raddle_cancelling(raddle_task *handle)
 
     if (!handle)
         return -EINVAL;
+    rdl_monitor_look();
     rdl_lock_acquire(&handle->lock);
     requests = handle->requests;
     rdl_lock_release(&handle->lock);

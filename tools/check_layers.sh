@@ -55,7 +55,7 @@ matches() {
     done < <(grep -nHE -- "$pattern" "$@" | grep -vE '^[^:]+:[0-9]+:[[:space:]]*(\*|/\*|//)' | cut -d: -f1,2)
 }
 
-mapfile -t ours < <(find sched io runtime -name '*.[ch]' ! -path sched/atomic.h | sort)
+mapfile -t ours < <(find sched io runtime -name '*.[ch]' ! -path sched/atomic.h ! -path sched/single.h | sort)
 matches '<stdatomic\.h>|_Atomic|\batomic_[a-z_]+_explicit|__atomic_|__sync_(fetch|bool|val|lock|sync)' \
     "atomics go through sched/atomic.h" ${ours[@]+"${ours[@]}"}
 

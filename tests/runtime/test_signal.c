@@ -4,6 +4,7 @@
 #define _GNU_SOURCE
 #include "tests/support/fixture.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -179,6 +180,103 @@ static int early_sigint(void)
 RuntimeTest(signal, an_early_sigint_is_not_lost)
 {
     int status = in_child(early_sigint);
+
+    cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %x", status);
+}
+
+/* One loop sees to its SIGINT itself, without a thread beside it. */
+
+static unsigned threads(void)
+{
+    DIR *dir = opendir("/proc/self/task");
+    unsigned count = 0;
+
+    if (!dir)
+        return 0;
+    while (readdir(dir))
+        count++;
+    closedir(dir);
+    return count;
+}
+
+static int interrupted_alone(void *arg)
+{
+    EXPECT_EQ(threads(), *(unsigned *)arg);
+    EXPECT_EQ(kill(getpid(), SIGINT), 0);
+    EXPECT(raddle_cancelled()); /* before the loop has had a turn */
+    EXPECT_EQ(raddle_sleep(RADDLE_S(20)), -ECANCELED);
+    EXPECT_STR(raddle_cancel_reason(), "SIGINT");
+    return -ECANCELED;
+}
+
+static int without_a_thread(void)
+{
+    unsigned before = threads();
+    int rc = test_run_on(1, interrupted_alone, &before);
+
+    EXPECT(before > 0);
+    return rc == -ECANCELED ? 0 : 1;
+}
+
+RuntimeTest(signal, a_run_of_one_loop_has_one_thread)
+{
+    int status = in_child(without_a_thread);
+
+    cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %x", status);
+}
+
+static int parked_alone(void *arg)
+{
+    (void)arg;
+    return raddle_sleep(RADDLE_S(20));
+}
+
+/* The loop sleeps in its driver when the signal comes. */
+static int woken_by_sigint(void)
+{
+    pid_t self = getpid(), sender = fork();
+    int status, rc;
+
+    if (sender == 0) {
+        usleep(50 * 1000);
+        _exit(kill(self, SIGINT));
+    }
+    rc = test_run_on(1, parked_alone, NULL);
+    EXPECT_EQ(waitpid(sender, &status, 0), sender);
+    return rc == -ECANCELED ? 0 : 1;
+}
+
+RuntimeTest(signal, a_loop_that_sleeps_is_woken_by_sigint)
+{
+    int status = in_child(woken_by_sigint);
+
+    cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %x", status);
+}
+
+static int interrupts_at_the_end(void *arg)
+{
+    (void)arg;
+    EXPECT_EQ(kill(getpid(), SIGINT), 0);
+    return 3;
+}
+
+/* What the handler has posted is still there when the run is over, and when the next one begins. */
+static int last_sigint(void)
+{
+    struct raddle_runner runner;
+
+    EXPECT_EQ(test_run_on(1, interrupts_at_the_end, NULL), 3);
+    EXPECT_EQ(raddle_runner_open(&runner, NULL), 0);
+    EXPECT_EQ(raddle_runner_run(&runner, interrupts_at_the_end, NULL), 3);
+    EXPECT_EQ(raddle_runner_run(&runner, test_nothing, NULL), 0);
+    EXPECT_EQ(raddle_runner_run(&runner, interrupts_at_the_end, NULL), 3);
+    EXPECT_EQ(raddle_runner_close(&runner), 0);
+    return 0;
+}
+
+RuntimeTest(signal, a_sigint_at_the_end_of_a_run_is_not_the_next_ones)
+{
+    int status = in_child(last_sigint);
 
     cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %x", status);
 }

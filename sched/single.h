@@ -1,0 +1,94 @@
+/*
+ * sched/single.h - what a read-modify-write is while the process has one thread.
+ *
+ * Then no other thread can come between its read and its write, and a locked instruction is five times as long as the
+ * same without the prefix (Intel): of setting an event and waiting for it those were half. glibc knows whether there
+ * is one thread, and its own locks and the counters of libstdc++ ask it, too (sys/single_threaded.h). It says no before
+ * a second one starts, and for good, but for the child of a fork.
+ *
+ * A signal handler of the one thread may still interrupt it, and stop a loop or post to it. So each of these is one
+ * instruction, or goes round again.
+ *
+ * What several processes share is not for these, as each of them may have one thread: the library shares nothing.
+ *
+ * Sanitizers that would have to see what the assembly does have the locked ones, and so has every machine but x86-64,
+ * where the compiler's come without a prefix, and a fence is what costs.
+ */
+#ifndef RDL_SCHED_SINGLE_H
+#define RDL_SCHED_SINGLE_H
+
+#include <stdatomic.h>
+
+#if defined(__SANITIZE_THREAD__)
+#define RDL_SINGLE_NEVER
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer) || __has_feature(memory_sanitizer)
+#define RDL_SINGLE_NEVER
+#endif
+#endif
+#if !defined(__x86_64__) || !__has_include(<sys/single_threaded.h>)
+#define RDL_SINGLE_NEVER
+#endif
+
+#ifndef RDL_SINGLE_NEVER
+
+#include <sys/single_threaded.h>
+
+/* Does this process have one thread? */
+#define rdl_single_threaded() (__libc_single_threaded != 0)
+
+/* The type that *p has without _Atomic. */
+#define rdl_single_type(p) __typeof__((void)0, *(p))
+
+#define rdl_single_cas(p, expected, v)                                                             \
+    __extension__({                                                                                \
+        rdl_single_type(p) *cas_expected = (expected), cas_seen = *cas_expected, cas_new = (v);    \
+        _Bool cas_done;                                                                            \
+        __asm__ volatile("cmpxchg %[put], %[at]"                                                   \
+                         : "=@ccz"(cas_done), [at] "+m"(*(p)), "+a"(cas_seen)                      \
+                         : [put] "r"(cas_new)                                                      \
+                         : "memory");                                                              \
+        if (!cas_done)                                                                             \
+            *cas_expected = cas_seen;                                                              \
+        cas_done;                                                                                  \
+    })
+
+/* What was there; *p becomes new, which may be computed from change_old. */
+#define rdl_single_change(p, new)                                                                  \
+    __extension__({                                                                                \
+        rdl_single_type(p) change_old = atomic_load_explicit((p), memory_order_relaxed);           \
+        while (!rdl_single_cas((p), &change_old, (new)))                                           \
+            ;                                                                                      \
+        change_old;                                                                                \
+    })
+
+#define rdl_single_add(p, v)                                                                       \
+    __extension__({                                                                                \
+        rdl_single_type(p) add_by = (v);                                                           \
+        __asm__ volatile("xadd %[by], %[at]"                                                       \
+                         : [at] "+m"(*(p)), [by] "+r"(add_by)                                      \
+                         :                                                                         \
+                         : "memory", "cc");                                                        \
+        add_by;                                                                                    \
+    })
+
+#define rdl_single_sub(p, v) rdl_single_add((p), (rdl_single_type(p))(-(v)))
+
+/* One of both, as an expression. */
+#define rdl_single_or(alone, locked)                                                               \
+    __extension__({                                                                                \
+        __typeof__(locked) either;                                                                 \
+        if (rdl_single_threaded())                                                                 \
+            either = (alone);                                                                      \
+        else                                                                                       \
+            either = (locked);                                                                     \
+        either;                                                                                    \
+    })
+
+#else
+
+#define rdl_single_threaded()        0
+#define rdl_single_or(alone, locked) (locked)
+
+#endif
+#endif
