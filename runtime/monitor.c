@@ -8,8 +8,8 @@
  *
  * Without a thread. Where SIGINT is all that there is to see to, and one loop to run, no thread is started, as a
  * process that has one thread is faster (sched/single.h). The handler posts to the loop, which cancels the main
- * task in its next turn. A task that gives no turn sees it where it asks whether it is cancelled
- * (rdl_monitor_look()), and who doesn't ask ends by the second SIGINT.
+ * task in its next turn. A task that gives no turn is poked, and sees to it at its next cancellation point, or where
+ * it asks whether it is cancelled (rdl_monitor_look()); who does neither ends by the second SIGINT.
  *
  * Handlers may run on any thread, so they count themselves; who gives the signals back says that nobody owns them,
  * and waits until the last handler that may have seen him as their owner is out.
@@ -58,7 +58,8 @@ struct rdl_monitor {
     struct rdl_runnable turn; /* without a thread: what a handler posts */
     struct rdl_loop *loop;    /* without a thread: to which; else NULL */
     rdl_atomic(bool) posted;
-    bool stopped; /* the loop frees it when it has come to the turn */
+    bool stopped;  /* the loop frees it when it has come to the turn */
+    pid_t process; /* not that of a vfork(), whose handlers run in this memory */
 
     struct rdl_monitor_options options;
     pthread_t thread;
@@ -85,6 +86,14 @@ static void give_back_sigint(struct rdl_monitor *m)
 
 static void post_turn(struct rdl_monitor *m)
 {
+    struct rdl_fiber *fiber = NULL;
+
+    if (getpid() != m->process)
+        return;
+    if (rdl_loop_current() == m->loop)
+        fiber = rdl_atomic_load_relaxed(&m->loop->current);
+    if (fiber) /* which is on this stack, or will be */
+        (void)rdl_atomic_exchange_seq_cst(&fiber->stack->wait.poked, 1u);
     /* One that came before there was a main task waits for it, and no other is let through meanwhile. */
     if (rdl_atomic_load_acquire(&m->main))
         give_back_sigint(m);
@@ -316,11 +325,16 @@ static void take_turn(struct rdl_runnable *self)
 void rdl_monitor_look(void)
 {
     struct rdl_monitor *m;
+    bool mine;
 
     if (!rdl_atomic_load_relaxed(&sigints))
         return;
-    m = rdl_atomic_load_acquire(&signal_owner);
-    if (m && m->loop && m->loop == rdl_loop_current())
+    /* As a handler does: the owner may be another thread's, which is about to free it. One of this loop isn't. */
+    rdl_atomic_fetch_add_seq_cst(&handling, 1u);
+    m = rdl_atomic_load_seq_cst(&signal_owner);
+    mine = m && m->loop && m->loop == rdl_loop_current();
+    rdl_atomic_fetch_sub_release(&handling, 1u);
+    if (mine)
         catch_up(m);
 }
 
@@ -334,6 +348,9 @@ static bool own_signals(struct rdl_monitor *m)
         return false;
     rdl_atomic_store_relaxed(&sigints, 0u);
     rdl_atomic_store_relaxed(&sigquits, 0u);
+    m->process = getpid();
+    if (m->loop)
+        m->loop->before_look = rdl_monitor_look;
     if (m->options.sigint)
         rdl_atomic_store_relaxed(&m->sigint_taken,
                                  take_signal(SIGINT, on_signal, &m->old_sigint) == 0);
@@ -438,6 +455,8 @@ void rdl_monitor_after_fork(void)
 
 void rdl_monitor_stop(struct rdl_monitor *m)
 {
+    int rc = 0;
+
     if (!m)
         return;
     if (!m->loop) {
@@ -449,7 +468,13 @@ void rdl_monitor_stop(struct rdl_monitor *m)
     if (m->watched)
         give_back_urgent();
     /* acquire: the handler that has posted it has done so. */
-    m->stopped = rdl_atomic_load_acquire(&m->posted);
+    while (rc == 0 && rdl_atomic_load_acquire(&m->posted)) {
+        rdl_loop_stop(m->loop);
+        rc = rdl_loop_run(m->loop);
+    }
+    if (m->loop)
+        m->loop->before_look = NULL;
+    m->stopped = rdl_atomic_load_acquire(&m->posted); /* by a loop that is broken */
     if (!m->stopped)
         free_monitor(m);
 }

@@ -34,8 +34,8 @@ void rdl_monitor_after_fork(void);
 /* In a task that is about to ask whether it is cancelled: sees to a SIGINT that nobody else has seen to. */
 void rdl_monitor_look(void);
 
-/* On the thread that started it: puts the signals' actions back. The loop must have a turn before it goes away, in
- * which what a handler has posted is freed. NULL does nothing. */
+/* On the thread that started it, outside of tasks: puts the signals' actions back. What a handler has posted to the loop
+ * has its turn. NULL does nothing. */
 void rdl_monitor_stop(struct rdl_monitor *monitor);
 
 #endif

@@ -33,24 +33,30 @@
 #define rdl_atomic_store_relaxed(p, v) atomic_store_explicit((p), (v), memory_order_relaxed)
 #define rdl_atomic_store_release(p, v) atomic_store_explicit((p), (v), memory_order_release)
 #define rdl_atomic_store_seq_cst(p, v)                                                             \
-    (rdl_single_threaded() ? atomic_store_explicit((p), (v), memory_order_release)                 \
-                           : atomic_store_explicit((p), (v), memory_order_seq_cst))
+    do {                                                                                           \
+        if (rdl_single_threaded()) {                                                               \
+            atomic_store_explicit((p), (v), memory_order_release);                                 \
+            atomic_signal_fence(memory_order_seq_cst);                                             \
+        } else {                                                                                   \
+            atomic_store_explicit((p), (v), memory_order_seq_cst);                                 \
+        }                                                                                          \
+    } while (0)
 
 /* Read-modify-writes: without the lock prefix while the process has one thread (sched/single.h). */
 #define rdl_atomic_exchange_relaxed(p, v)                                                          \
-    rdl_single_or(rdl_single_change((p), (v)),                                                     \
+    rdl_single_or(rdl_single_change((p), (v), rdl_single_put),                                     \
                   atomic_exchange_explicit((p), (v), memory_order_relaxed))
 #define rdl_atomic_exchange_acquire(p, v)                                                          \
-    rdl_single_or(rdl_single_change((p), (v)),                                                     \
+    rdl_single_or(rdl_single_change((p), (v), rdl_single_put),                                     \
                   atomic_exchange_explicit((p), (v), memory_order_acquire))
 #define rdl_atomic_exchange_release(p, v)                                                          \
-    rdl_single_or(rdl_single_change((p), (v)),                                                     \
+    rdl_single_or(rdl_single_change((p), (v), rdl_single_put),                                     \
                   atomic_exchange_explicit((p), (v), memory_order_release))
 #define rdl_atomic_exchange_acq_rel(p, v)                                                          \
-    rdl_single_or(rdl_single_change((p), (v)),                                                     \
+    rdl_single_or(rdl_single_change((p), (v), rdl_single_put),                                     \
                   atomic_exchange_explicit((p), (v), memory_order_acq_rel))
 #define rdl_atomic_exchange_seq_cst(p, v)                                                          \
-    rdl_single_or(rdl_single_change((p), (v)),                                                     \
+    rdl_single_or(rdl_single_change((p), (v), rdl_single_put),                                     \
                   atomic_exchange_explicit((p), (v), memory_order_seq_cst))
 
 /*
@@ -94,10 +100,10 @@
     rdl_single_or(rdl_single_sub((p), (v)),                                                        \
                   atomic_fetch_sub_explicit((p), (v), memory_order_seq_cst))
 #define rdl_atomic_fetch_or_acq_rel(p, v)                                                          \
-    rdl_single_or(rdl_single_change((p), change_old | (v)),                                        \
+    rdl_single_or(rdl_single_change((p), (v), rdl_single_either),                                  \
                   atomic_fetch_or_explicit((p), (v), memory_order_acq_rel))
 #define rdl_atomic_fetch_and_acq_rel(p, v)                                                         \
-    rdl_single_or(rdl_single_change((p), change_old &(v)),                                         \
+    rdl_single_or(rdl_single_change((p), (v), rdl_single_both),                                    \
                   atomic_fetch_and_explicit((p), (v), memory_order_acq_rel))
 
 /* Between threads only: a single one needs none. */

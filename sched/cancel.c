@@ -154,14 +154,17 @@ static bool is_inner(const struct rdl_scope *scope, const struct rdl_fiber *self
 
 int rdl_cancel_look(struct rdl_fiber *self)
 {
+    struct rdl_loop *loop = rdl_loop_current();
     struct rdl_scope *canceller;
 
+    if (loop->before_look)
+        loop->before_look();
     /* acquire: see [C] in sched/wait.c. */
     (void)rdl_atomic_exchange_acquire(&self->stack->wait.poked, 0u);
     /* The clock is read when nothing but a deadline is left to ask. */
     canceller = rdl_scope_canceller(self->scope, INT64_MIN);
     if (!canceller && self->nearest_ns != INT64_MAX)
-        canceller = rdl_scope_canceller(self->scope, rdl_loop_look(rdl_loop_current()));
+        canceller = rdl_scope_canceller(self->scope, rdl_loop_look(loop));
     if (!canceller)
         return 0;
     if (!is_inner(canceller, self))

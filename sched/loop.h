@@ -90,6 +90,8 @@ struct rdl_loop {
     struct rdl_stack_cache stacks;
     struct rdl_pager pager;
     struct rdl_driver *driver;
+    /* Called first by a task that looks whether it is cancelled and was poked; NULL: nothing. */
+    void (*before_look)(void);
     struct rdl_team *team; /* NULL: alone */
     unsigned index;
     uint64_t random;

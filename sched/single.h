@@ -42,47 +42,55 @@
 
 #define rdl_single_cas(p, expected, v)                                                             \
     __extension__({                                                                                \
-        rdl_single_type(p) *cas_expected = (expected), cas_seen = *cas_expected, cas_new = (v);    \
-        _Bool cas_done;                                                                            \
+        rdl_single_type(p) *rdl_cas_expected = (expected), rdl_cas_seen = *rdl_cas_expected,       \
+                           rdl_cas_new = (v);                                                      \
+        _Bool rdl_cas_done;                                                                        \
         __asm__ volatile("cmpxchg %[put], %[at]"                                                   \
-                         : "=@ccz"(cas_done), [at] "+m"(*(p)), "+a"(cas_seen)                      \
-                         : [put] "r"(cas_new)                                                      \
+                         : "=@ccz"(rdl_cas_done), [at] "+m"(*(p)), "+a"(rdl_cas_seen)              \
+                         : [put] "r"(rdl_cas_new)                                                  \
                          : "memory");                                                              \
-        if (!cas_done)                                                                             \
-            *cas_expected = cas_seen;                                                              \
-        cas_done;                                                                                  \
+        if (!rdl_cas_done)                                                                         \
+            *rdl_cas_expected = rdl_cas_seen;                                                      \
+        rdl_cas_done;                                                                              \
     })
 
-/* What was there; *p becomes new, which may be computed from change_old. */
-#define rdl_single_change(p, new)                                                                  \
+/* What was there; *p becomes what combine makes of that and v. */
+#define rdl_single_change(p, v, combine)                                                           \
     __extension__({                                                                                \
-        rdl_single_type(p) change_old = atomic_load_explicit((p), memory_order_relaxed);           \
-        while (!rdl_single_cas((p), &change_old, (new)))                                           \
+        __typeof__(p) rdl_change_at = (p);                                                         \
+        rdl_single_type(p) rdl_change_by = (v), rdl_change_old = rdl_single_load(rdl_change_at);   \
+        while (!rdl_single_cas(rdl_change_at, &rdl_change_old,                                     \
+                               combine(rdl_change_old, rdl_change_by)))                            \
             ;                                                                                      \
-        change_old;                                                                                \
+        rdl_change_old;                                                                            \
     })
+#define rdl_single_load(p)        atomic_load_explicit((p), memory_order_relaxed)
+#define rdl_single_put(old, v)    (v)
+#define rdl_single_either(old, v) ((old) | (v))
+#define rdl_single_both(old, v)   ((old) & (v))
 
 #define rdl_single_add(p, v)                                                                       \
     __extension__({                                                                                \
-        rdl_single_type(p) add_by = (v);                                                           \
+        rdl_single_type(p) rdl_add_by = (v);                                                       \
         __asm__ volatile("xadd %[by], %[at]"                                                       \
-                         : [at] "+m"(*(p)), [by] "+r"(add_by)                                      \
+                         : [at] "+m"(*(p)), [by] "+r"(rdl_add_by)                                  \
                          :                                                                         \
                          : "memory", "cc");                                                        \
-        add_by;                                                                                    \
+        rdl_add_by;                                                                                \
     })
 
-#define rdl_single_sub(p, v) rdl_single_add((p), (rdl_single_type(p))(-(v)))
+/* Negative in the word's own type: v may be narrower, and without a sign. */
+#define rdl_single_sub(p, v) rdl_single_add((p), (rdl_single_type(p))(0 - (rdl_single_type(p))(v)))
 
 /* One of both, as an expression. */
-#define rdl_single_or(alone, locked)                                                               \
+#define rdl_single_or(single, locked)                                                              \
     __extension__({                                                                                \
-        __typeof__(locked) either;                                                                 \
+        __typeof__(locked) rdl_single_result;                                                      \
         if (rdl_single_threaded())                                                                 \
-            either = (alone);                                                                      \
+            rdl_single_result = (single);                                                          \
         else                                                                                       \
-            either = (locked);                                                                     \
-        either;                                                                                    \
+            rdl_single_result = (locked);                                                          \
+        rdl_single_result;                                                                         \
     })
 
 #else

@@ -57,9 +57,8 @@ struct raddle_run_options {
  * RADDLE_RUN_MOVE, "scrub" is RADDLE_RUN_SCRUB.
  *
  * The first SIGINT cancels the main task; the second has the action that was set before the run. With one loop, and
- * neither RADDLE_RUN_SIGQUIT nor slow_ns, nothing but that loop sees to it, and the process has one thread: a task
- * that neither gives way nor asks whether it is cancelled learns nothing of it. Such a process is also the fastest
- * on one CPU, as nothing has to be locked.
+ * neither RADDLE_RUN_SIGQUIT nor slow_ns, that loop sees to it itself, and the run starts no thread: where the
+ * program and its executors have none either, nothing has to be locked, which is fastest on one CPU.
  *
  * Returns   what main_fn returned, or, with main_fn not called,
  *           -EBUSY            inside a loop

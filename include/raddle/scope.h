@@ -54,8 +54,8 @@ enum raddle_scope_flags {
  * Enters a scope. It must be left in the same frame, in reverse order.
  *
  * deadline  a point in time; 0 or RADDLE_NEVER: none. One that has passed cancels the scope at
- *           once. One that passes while the task computes cancels it at its next cancellation point, but for
- *           operations on descriptors: these see it, at the latest, when they have to wait.
+ *           once. Operations on descriptors read no clock for that: one that can be done at once is done, unless the
+ *           loop knows already that the deadline has passed, as it does of what raddle_now() or raddle_in() has given.
  * flags     of enum raddle_scope_flags, or 0
  * Context   Inside a task; the process is stopped otherwise, and for unknown flags.
  * Lifetime  The scope must stay where it is until it is left.

@@ -63,7 +63,8 @@ enum raddle_mobility {
 struct raddle_spawn_options {
     /** Shown in dumps; the first 31 bytes are copied. NULL: the function's name. */
     const char *name;
-    /** Usable stack, rounded up to 16 KiB, 64 KiB, 256 KiB, 1 MiB, ..., 64 MiB; 0: 64 KiB. */
+    /** Stack, rounded up to 16 KiB, 64 KiB, 256 KiB, 1 MiB, ..., 64 MiB; 0: 64 KiB. Of that up to 3 KiB are the task's
+     * record, and an offset that keeps stacks apart in the caches. */
     size_t stack_bytes;
     enum raddle_mobility mobility;
     raddle_loop *loop; /**< Pins it to that loop of the team; NULL: none in particular. */

@@ -43,8 +43,8 @@ RADDLE_API raddle_time raddle_now(void);
 RADDLE_API raddle_time raddle_in(int64_t length_ns);
 
 /**
- * The same, counted from when the loop last looked at its clock, which costs no look. That was at most a fraction
- * of a millisecond ago, unless a task has computed for longer without giving way: the point is early by so much.
+ * The same, counted from when the loop last looked at its clock, which costs no look. The point is early by the time
+ * since: a fraction of a millisecond, or as long as the tasks that ran since then have computed, 64 of them at most.
  * For deadlines of seconds, of which a server sets some in each request. Outside a loop: raddle_in().
  *
  * Context   Any thread.

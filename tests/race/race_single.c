@@ -55,6 +55,24 @@ enum { INTERRUPTS = 20000, EVERY_US = 20, ITEMS = 64 };
         MUST(rdl_atomic_load_relaxed(&word) == (type)((bits) | 1));                                \
     } while (0)
 
+/* Of what is narrower than the word, and has no sign. */
+static void narrow(void)
+{
+    static rdl_atomic(uint64_t) word;
+    static rdl_atomic(int64_t) signed_word;
+    rdl_atomic(uint64_t) *at = &word;
+
+    rdl_atomic_init(&word, 100);
+    MUST(rdl_atomic_fetch_sub_relaxed(&word, 1u) == 100);
+    MUST(rdl_atomic_fetch_add_relaxed(&word, 3u) == 99);
+    MUST(rdl_atomic_fetch_sub_relaxed(at++, (uint8_t)2) == 102 && at == &word + 1);
+    MUST(rdl_atomic_exchange_relaxed(--at, 7u) == 100 && at == &word);
+    MUST(rdl_atomic_load_relaxed(&word) == 7);
+    rdl_atomic_init(&signed_word, 0);
+    MUST(rdl_atomic_fetch_sub_acq_rel(&signed_word, 5) == 0);
+    MUST(rdl_atomic_load_relaxed(&signed_word) == -5);
+}
+
 static void values(void)
 {
     static char one, other;
@@ -69,6 +87,7 @@ static void values(void)
     NUMBERS(uint32_t, 0xf0f0f0f0);
     NUMBERS(int32_t, 0x70f0f0f0);
     NUMBERS(uint64_t, 0xf0f0f0f0f0f0f0f0);
+    narrow();
     rdl_atomic_fence_seq_cst();
 }
 

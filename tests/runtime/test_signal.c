@@ -6,11 +6,13 @@
 
 #include <dirent.h>
 #include <errno.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "sched/atomic.h"
 #include "sched/sys.h"
 
 TestSuite(signal, .timeout = 30);
@@ -225,6 +227,86 @@ RuntimeTest(signal, a_run_of_one_loop_has_one_thread)
     cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %x", status);
 }
 
+static int interrupts_at_the_end(void *arg)
+{
+    (void)arg;
+    EXPECT_EQ(raise(SIGINT), 0);
+    return 3;
+}
+
+/* Cancellation points that never wait give the loop no turn. */
+static int never_waits(void *arg)
+{
+    struct raddle_event event = {0};
+    struct raddle_mutex mutex = {0};
+    int rc = 0, by = *(int *)arg;
+
+    raddle_event_set(&event);
+    EXPECT_EQ(kill(getpid(), SIGINT), 0);
+    while (rc == 0) {
+        rc = by == 0 ? raddle_event_wait(&event) : by == 1 ? raddle_lock(&mutex) : raddle_yield();
+        if (rc == 0 && by == 1)
+            raddle_unlock(&mutex);
+    }
+    EXPECT_STR(raddle_cancel_reason(), "SIGINT");
+    return rc;
+}
+
+static int never_waiting(void)
+{
+    for (int by = 0; by < 3; by++)
+        EXPECT_EQ(test_run(never_waits, &by), -ECANCELED);
+    return 0;
+}
+
+RuntimeTest(signal, a_task_that_never_waits_is_cancelled_by_sigint)
+{
+    int status = in_child(never_waiting);
+
+    cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %x", status);
+}
+
+/* Of two runs one has the signals; the other's tasks ask meanwhile, and its owner comes and goes. */
+static rdl_atomic(bool) over;
+
+static int asks(void *arg)
+{
+    (void)arg;
+    while (!rdl_atomic_load_relaxed(&over)) {
+        EXPECT(!raddle_cancelled());
+        EXPECT_EQ(raddle_checkpoint(), 0);
+    }
+    return 0;
+}
+
+static void *beside(void *arg)
+{
+    struct raddle_run_options o = {.loops = 1, .flags = RADDLE_RUN_NO_SIGINT};
+
+    (void)arg;
+    EXPECT_EQ(raddle_run(asks, NULL, &o), 0);
+    return NULL;
+}
+
+static int two_runs(void)
+{
+    pthread_t other;
+
+    EXPECT_EQ(pthread_create(&other, NULL, beside, NULL), 0);
+    for (int i = 0; i < 200; i++)
+        EXPECT_EQ(test_run_on(1, interrupts_at_the_end, NULL), 3);
+    rdl_atomic_store_relaxed(&over, true);
+    EXPECT_EQ(pthread_join(other, NULL), 0);
+    return 0;
+}
+
+RuntimeTest(signal, a_sigint_is_of_no_concern_to_a_run_that_does_not_own_it)
+{
+    int status = in_child(two_runs);
+
+    cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %x", status);
+}
+
 static int parked_alone(void *arg)
 {
     (void)arg;
@@ -251,13 +333,6 @@ RuntimeTest(signal, a_loop_that_sleeps_is_woken_by_sigint)
     int status = in_child(woken_by_sigint);
 
     cr_assert(WIFEXITED(status) && WEXITSTATUS(status) == 0, "status %x", status);
-}
-
-static int interrupts_at_the_end(void *arg)
-{
-    (void)arg;
-    EXPECT_EQ(kill(getpid(), SIGINT), 0);
-    return 3;
 }
 
 /* What the handler has posted is still there when the run is over, and when the next one begins. */

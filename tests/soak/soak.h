@@ -91,9 +91,10 @@ ssize_t soak_receive(raddle_stream *stream, uint32_t id, bool down, uint32_t byt
 /* Reads exactly so many. 0; -EPIPE: the end came first; -errno. */
 int soak_read(raddle_stream *stream, void *buffer, size_t bytes);
 
+/* The board is of several processes, each of which may have one thread: sched/single.h is not for it. */
 static inline void soak_count(rdl_atomic(uint64_t) * counter, uint64_t more)
 {
-    (void)rdl_atomic_fetch_add_relaxed(counter, more);
+    (void)atomic_fetch_add_explicit(counter, more, memory_order_relaxed);
 }
 
 /* Faults, from the parent, in two processes at a time. */

@@ -64,7 +64,7 @@ static void lose_packets(raddle_stream *stream)
 
 static void note_open(void)
 {
-    uint64_t open = rdl_atomic_fetch_add_relaxed(&soak_board->begun, (uint64_t)1) + 1 -
+    uint64_t open = atomic_fetch_add(&soak_board->begun, (uint64_t)1) + 1 -
                     rdl_atomic_load_relaxed(&soak_board->ended);
     uint64_t most = rdl_atomic_load_relaxed(&soak_board->most_open);
 
@@ -217,7 +217,7 @@ static int rest_after(int rc)
 static int connect_once(struct user *user)
 {
     enum manner manner = some_manner(&user->random);
-    uint64_t id = rdl_atomic_fetch_add_relaxed(&soak_board->next_id, (uint64_t)1);
+    uint64_t id = atomic_fetch_add(&soak_board->next_id, (uint64_t)1);
     struct soak_header header = {.magic = SOAK_MAGIC, .id = (uint32_t)id};
     struct up up = {.header = &header};
     enum soak_end end;
