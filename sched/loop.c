@@ -16,7 +16,7 @@
  * taken newest first by the loop, so that fork-join programs go depth first and need few stacks,
  * and oldest first by thieves, which gives them the largest share. The first pick after each poll takes
  * the oldest, so that none starves: one per time slice, as each opens the tree of tasks at another place and
- * needs stacks there. Every EVERY_INJECTED-th pick looks into the injector.
+ * needs stacks there. Every EVERY_INJECTED-th pick looks into the injector, and takes one.
  *
  * Eager starts, on a loop that is alone. The new fiber is switched to without being queued, and its spawner is put
  * first in local: so it goes on as soon as the new one leaves its stack, before anything else of this loop runs,
@@ -422,8 +422,8 @@ void rdl_loop_start_next(struct rdl_loop *loop, struct rdl_fiber *fiber)
 
 /* Picking. */
 
-/* What the injector gives to one loop: the first is returned, the rest queued. */
-static struct rdl_runnable *take_injected(struct rdl_loop *loop)
+/* What the injector gives to one loop, at most so many: the first is returned, the rest queued. */
+static struct rdl_runnable *take_injected(struct rdl_loop *loop, unsigned most)
 {
     struct rdl_inject *inject = &loop->team->inject;
     unsigned waiting = rdl_inject_count(inject);
@@ -433,7 +433,7 @@ static struct rdl_runnable *take_injected(struct rdl_loop *loop)
 
     if (!waiting)
         return NULL;
-    first = rdl_inject_take(inject, max < INJECTED_BATCH ? max : INJECTED_BATCH, &count);
+    first = rdl_inject_take(inject, max < most ? max : most, &count);
     if (!first)
         return NULL;
     for (r = first->next; r; r = next) {
@@ -470,10 +470,12 @@ static inline struct rdl_runnable *pick(struct rdl_loop *loop)
     }
     loop->lifo_streak = 0;
 
-    /* The counter starts again when the queue was served: nothing can run in step with it. */
+    /* The counter starts again when the queue was served: nothing can run in step with it. One, as the loop has work:
+     * with a batch each time, trees of tasks that overflow into the injector are opened at 32 more places at once, their
+     * tasks leave the caches, and two loops take longer for fib(32) than one. */
     if (++loop->since_injected >= EVERY_INJECTED) {
         loop->since_injected = 0;
-        if ((r = take_injected(loop)))
+        if ((r = take_injected(loop, 1)))
             return r;
     }
     loop->local_next = !loop->local_next;
@@ -485,7 +487,7 @@ static inline struct rdl_runnable *pick(struct rdl_loop *loop)
         return r;
     if ((r = rdl_deque_take(&loop->fresh)))
         return r;
-    return take_injected(loop);
+    return take_injected(loop, INJECTED_BATCH);
 }
 
 /* The one that has waited longest to start. */
@@ -530,7 +532,7 @@ static struct rdl_runnable *search(struct rdl_loop *loop)
     if (!loop->searching && !rdl_idle_begin_search(&team->idle))
         return NULL;
     loop->searching = true;
-    found = take_injected(loop);
+    found = take_injected(loop, INJECTED_BATCH);
     start = rdl_loop_random_below(loop, team->count);
     for (unsigned i = 0; i < team->count && !found; i++) {
         struct rdl_loop *victim = team->loops[(start + i) % team->count];
