@@ -2,7 +2,8 @@
  * raddle/buffers.c - a stack of free buffers for all threads: the one used last is warm.
  *
  * Each is a mapping of its own: what a crowd has borrowed goes back to the system when it is gone,
- * whatever else lies between in memory.
+ * whatever else lies between in memory. When it is gone, and not before: a connection gives some back
+ * that has nothing to do any more. While all of them work, as many are kept as they have borrowed at once.
  */
 #include "tools/raddle/buffers.h"
 
@@ -12,7 +13,10 @@
 #include "sched/lock.h"
 #include "sched/sys.h"
 
-enum { KEPT = 256 };
+enum {
+    KEPT = 256,
+    SHED_AT_ONCE = 2,
+};
 
 struct free_buffer {
     struct free_buffer *next;
@@ -46,28 +50,38 @@ char *rdl_buffer_get(void)
 
 static void keep(struct free_buffer *given)
 {
+    rdl_lock_acquire(&lock);
     given->next = first;
     first = given;
     count++;
+    rdl_lock_release(&lock);
 }
 
 void rdl_buffer_put(char *buffer)
 {
-    struct free_buffer *given = (struct free_buffer *)(void *)buffer;
+    if (buffer)
+        keep((struct free_buffer *)(void *)buffer);
+}
 
-    if (!given)
-        return;
-    rdl_lock_acquire(&lock);
-    if (count < KEPT) {
-        keep(given);
-        given = NULL;
-    }
-    rdl_lock_release(&lock);
-    /* It fails when the process has too many separate mappings already. */
-    if (given && rdl_sys_munmap(given, RDL_BUFFER_BYTES) < 0) {
+void rdl_buffers_shed(void)
+{
+    struct free_buffer *shed = NULL;
+
+    for (int i = 0; i < SHED_AT_ONCE; i++) {
         rdl_lock_acquire(&lock);
-        keep(given);
+        shed = count > KEPT ? first : NULL;
+        if (shed) {
+            first = shed->next;
+            count--;
+        }
         rdl_lock_release(&lock);
+        if (!shed)
+            return;
+        /* It fails when the process has too many separate mappings already. */
+        if (rdl_sys_munmap(shed, RDL_BUFFER_BYTES) < 0) {
+            keep(shed);
+            return;
+        }
     }
 }
 

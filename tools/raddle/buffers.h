@@ -12,6 +12,10 @@ char *rdl_buffer_get(void);
 /* Takes NULL. */
 void rdl_buffer_put(char *buffer);
 
+/* Some that nobody has borrowed go back to the system, if there are many. For a connection that has become idle or is
+ * closed. */
+void rdl_buffers_shed(void);
+
 /* Frees those that nobody has borrowed. */
 void rdl_buffers_trim(void);
 

@@ -33,6 +33,7 @@ struct rdl_conn *rdl_conn_open(raddle_stream *stream, char *small)
 void rdl_conn_close(struct rdl_conn *conn)
 {
     rdl_buffer_put(conn->large);
+    rdl_buffers_shed();
     (void)raddle_stream_close(conn->stream);
     rdl_atomic_fetch_sub_relaxed(&conn->server->open, 1u);
     free(conn);
@@ -108,6 +109,7 @@ ssize_t rdl_conn_wait(struct rdl_conn *conn, char **bytes)
     if (n != -ETIMEDOUT)
         return n;
     rdl_buffer_put(conn->large);
+    rdl_buffers_shed();
     conn->large = NULL;
     if (idle_ns <= busy_ns)
         return 0;
