@@ -4,7 +4,6 @@
 #define _GNU_SOURCE
 #include "tests/support/fixture.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <pthread.h>
 #include <signal.h>
@@ -188,22 +187,9 @@ RuntimeTest(signal, an_early_sigint_is_not_lost)
 
 /* One loop sees to its SIGINT itself, without a thread beside it. */
 
-static unsigned threads(void)
-{
-    DIR *dir = opendir("/proc/self/task");
-    unsigned count = 0;
-
-    if (!dir)
-        return 0;
-    while (readdir(dir))
-        count++;
-    closedir(dir);
-    return count;
-}
-
 static int interrupted_alone(void *arg)
 {
-    EXPECT_EQ(threads(), *(unsigned *)arg);
+    EXPECT_EQ(test_entries("/proc/self/task"), *(unsigned *)arg);
     EXPECT_EQ(kill(getpid(), SIGINT), 0);
     EXPECT(raddle_cancelled()); /* before the loop has had a turn */
     EXPECT_EQ(raddle_sleep(RADDLE_S(20)), -ECANCELED);
@@ -213,7 +199,7 @@ static int interrupted_alone(void *arg)
 
 static int without_a_thread(void)
 {
-    unsigned before = threads();
+    unsigned before = test_entries("/proc/self/task");
     int rc = test_run_on(1, interrupted_alone, &before);
 
     EXPECT(before > 0);

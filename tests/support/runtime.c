@@ -128,9 +128,9 @@ int test_run(raddle_task_fn *fn, void *arg)
     return test_run_on(test_loops(), fn, arg);
 }
 
-static unsigned descriptors(void)
+unsigned test_entries(const char *folder)
 {
-    DIR *dir = opendir("/proc/self/fd");
+    DIR *dir = opendir(folder);
     unsigned count = 0;
 
     if (!dir)
@@ -146,7 +146,8 @@ struct test_footprint test_footprint(void)
     struct rdl_stack_stats stats;
 
     rdl_stack_stats(&stats);
-    return (struct test_footprint){.descriptors = descriptors(), .stacks = stats.in_use};
+    return (struct test_footprint){.descriptors = test_entries("/proc/self/fd"),
+                                   .stacks = stats.in_use};
 }
 
 void test_same_footprint(const struct test_footprint *before)

@@ -54,6 +54,9 @@ void test_keep_still(void);
 int test_run(raddle_task_fn *fn, void *arg);
 int test_run_on(unsigned loops, raddle_task_fn *fn, void *arg);
 
+/* How many entries a folder has, its own two included: of descriptors or threads in /proc, say. 0: it can't be read. */
+unsigned test_entries(const char *folder);
+
 /* What a test may not leave behind. */
 struct test_footprint {
     unsigned descriptors;
