@@ -178,8 +178,7 @@ static int make_loops(struct run *run, const struct raddle_run_options *options)
     /* One loop has nobody to steal from it, and asyncio's order. */
     for (unsigned i = 0; i < count && count > 1; i++)
         run->loops[i]->base.team = &run->team;
-    rdl_idle_init(&run->team.idle, run->sleepers, count);
-    rdl_inject_init(&run->team.inject);
+    rdl_team_init(&run->team, run->team.loops, run->sleepers, count);
     return 0;
 }
 

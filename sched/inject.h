@@ -1,8 +1,8 @@
 /*
- * sched/inject.h - the queue that all loops of a team share, first in, first out.
+ * sched/inject.h - a queue that all loops of a team share, first in, first out.
  *
  * Here goes what a loop's own ring has no room for, and what comes from threads that are no loop.
- * It has no limit. Taken in batches, since it is a lock that all share.
+ * It has no limit. Lists of any length go in and come out at once, since it is a lock that all share.
  */
 #ifndef RDL_SCHED_INJECT_H
 #define RDL_SCHED_INJECT_H

@@ -14,9 +14,13 @@
  *
  * Queues. Fibers that may not move are in local, which thieves can't see. Fresh ones are in fresh:
  * taken newest first by the loop, so that fork-join programs go depth first and need few stacks,
- * and oldest first by thieves, which gives them the largest share. The first pick after each poll takes
- * the oldest, so that none starves: one per time slice, as each opens the tree of tasks at another place and
- * needs stacks there. Every EVERY_INJECTED-th pick looks into the injector, and takes one.
+ * and oldest first by thieves, which gives them the largest share. What finds no room, and what comes from
+ * threads that are no loop of the team, is in the two queues of the injector: woken and fresh.
+ *
+ * Nobody starves, however long tasks take. Every second slice begins with the pick that is always made; of the
+ * others, half begin with the oldest fresh task and half with a look into the injector, which each
+ * EVERY_INJECTED-th pick of a slice is, too (begin_fairly). From woken it takes a batch, from fresh one: as with
+ * the oldest, each opens the tree of tasks at another place and needs stacks there.
  *
  * Eager starts, on a loop that is alone. The new fiber is switched to without being queued, and its spawner is put
  * first in local: so it goes on as soon as the new one leaves its stack, before anything else of this loop runs,
@@ -116,6 +120,17 @@ static void wait_for_posters(const rdl_atomic(uint32_t) * posting)
     /* acquire pairs with the release that ends a post. */
     while (rdl_atomic_load_acquire(posting))
         sched_yield();
+}
+
+void rdl_team_init(struct rdl_team *team, struct rdl_loop **loops, struct rdl_sleeper **sleepers,
+                   unsigned count)
+{
+    rdl_atomic_init(&team->posting, 0u);
+    rdl_idle_init(&team->idle, sleepers, count);
+    rdl_inject_init(&team->woken);
+    rdl_inject_init(&team->fresh);
+    team->count = count;
+    team->loops = loops;
 }
 
 void rdl_team_fini(struct rdl_team *team)
@@ -245,7 +260,8 @@ static __attribute__((noinline)) void make_room(struct rdl_loop *loop, struct rd
         return;
     for (last = first; last->next; last = last->next)
         ;
-    rdl_inject_push_list(&loop->team->inject, first, last, count);
+    rdl_inject_push_list(deque == &loop->fresh ? &loop->team->fresh : &loop->team->woken, first,
+                         last, count);
 }
 
 /* Into a queue that thieves see: never a spin. */
@@ -352,7 +368,7 @@ void rdl_team_woken(struct rdl_team *team, struct rdl_fiber *fiber)
         return;
     begin_post(&team->posting);
     if (!__builtin_expect(team->moves, 0) || !send_on(team, NULL, fiber)) {
-        rdl_inject_push(&team->inject, &fiber->run);
+        rdl_inject_push(fiber->started ? &team->woken : &team->fresh, &fiber->run);
         team_call(team);
     }
     end_post(&team->posting);
@@ -422,10 +438,10 @@ void rdl_loop_start_next(struct rdl_loop *loop, struct rdl_fiber *fiber)
 
 /* Picking. */
 
-/* What the injector gives to one loop, at most so many: the first is returned, the rest queued. */
-static struct rdl_runnable *take_injected(struct rdl_loop *loop, unsigned most)
+/* What a queue of the injector gives to one loop, at most so many: the first is returned, the rest put into deque. */
+static struct rdl_runnable *take_injected(struct rdl_loop *loop, struct rdl_inject *inject,
+                                          unsigned most, struct rdl_deque *deque)
 {
-    struct rdl_inject *inject = &loop->team->inject;
     unsigned waiting = rdl_inject_count(inject);
     unsigned max = waiting / loop->team->count + 1;
     unsigned count;
@@ -437,15 +453,45 @@ static struct rdl_runnable *take_injected(struct rdl_loop *loop, unsigned most)
     if (!first)
         return NULL;
     for (r = first->next; r; r = next) {
-        struct rdl_fiber *fiber = fiber_of(r);
         next = r->next;
-        push_shared(loop, fiber && fiber->started ? &loop->ready : &loop->fresh, r);
+        push_shared(loop, deque, r);
     }
     /* Whoever queued this may have trusted a searcher that has found nothing, because we took it: the
      * rest is worth another loop's while. A searcher says so itself when it ends. */
-    if (!loop->searching && (count > 1 || rdl_inject_count(inject)))
+    if (!loop->searching && (count > 1 || rdl_team_injected(loop->team)))
         team_call(loop->team);
     return first;
+}
+
+static struct rdl_runnable *take_woken(struct rdl_loop *loop)
+{
+    return take_injected(loop, &loop->team->woken, INJECTED_BATCH, &loop->ready);
+}
+
+static struct rdl_runnable *take_fresh(struct rdl_loop *loop, unsigned most)
+{
+    return take_injected(loop, &loop->team->fresh, most, &loop->fresh);
+}
+
+/* For a loop that has nothing else. */
+static struct rdl_runnable *take_any_injected(struct rdl_loop *loop)
+{
+    struct rdl_runnable *r = take_woken(loop);
+
+    return r ? r : take_fresh(loop, INJECTED_BATCH);
+}
+
+/* For a loop that has something to do. With a batch of fresh ones each time, trees of tasks that overflow are opened at
+ * 32 more places at once, their tasks leave the caches, and two loops take longer for fib(32) than one. */
+static struct rdl_runnable *take_injected_in_turn(struct rdl_loop *loop)
+{
+    struct rdl_runnable *r;
+
+    loop->since_injected = 0; /* nothing can run in step with a count since it was served */
+    loop->woken_next = !loop->woken_next;
+    if (loop->woken_next)
+        return (r = take_woken(loop)) ? r : take_fresh(loop, 1);
+    return (r = take_fresh(loop, 1)) ? r : take_woken(loop);
 }
 
 /* The oldest of ready. Empty for its owner is empty for good, and seen without a call. */
@@ -470,14 +516,8 @@ static inline struct rdl_runnable *pick(struct rdl_loop *loop)
     }
     loop->lifo_streak = 0;
 
-    /* The counter starts again when the queue was served: nothing can run in step with it. One, as the loop has work:
-     * with a batch each time, trees of tasks that overflow into the injector are opened at 32 more places at once, their
-     * tasks leave the caches, and two loops take longer for fib(32) than one. */
-    if (++loop->since_injected >= EVERY_INJECTED) {
-        loop->since_injected = 0;
-        if ((r = take_injected(loop, 1)))
-            return r;
-    }
+    if (++loop->since_injected >= EVERY_INJECTED && (r = take_injected_in_turn(loop)))
+        return r;
     loop->local_next = !loop->local_next;
     if (!loop->local_next && (r = take_ready(loop)))
         return r;
@@ -487,13 +527,21 @@ static inline struct rdl_runnable *pick(struct rdl_loop *loop)
         return r;
     if ((r = rdl_deque_take(&loop->fresh)))
         return r;
-    return take_injected(loop, INJECTED_BATCH);
+    return take_any_injected(loop);
 }
 
-/* The one that has waited longest to start. */
-static struct rdl_runnable *take_oldest_fresh(struct rdl_loop *loop)
+/* A slice begins: once for whoever has waited longest to start, once for the injector, and every second time with
+ * the usual pick, so that tasks of which each takes a slice keep nobody from the loop. */
+static void begin_fairly(struct rdl_loop *loop)
 {
-    return rdl_deque_empty(&loop->fresh) ? NULL : rdl_deque_steal(&loop->fresh);
+    unsigned number = loop->slices++;
+
+    if (!loop->team || number % 2 || loop->next)
+        return;
+    if (number % 4)
+        loop->since_injected = EVERY_INJECTED;
+    else if (!rdl_deque_empty(&loop->fresh))
+        loop->next = rdl_deque_steal(&loop->fresh);
 }
 
 /* Stealing. */
@@ -532,7 +580,7 @@ static struct rdl_runnable *search(struct rdl_loop *loop)
     if (!loop->searching && !rdl_idle_begin_search(&team->idle))
         return NULL;
     loop->searching = true;
-    found = take_injected(loop, INJECTED_BATCH);
+    found = take_any_injected(loop);
     start = rdl_loop_random_below(loop, team->count);
     for (unsigned i = 0; i < team->count && !found; i++) {
         struct rdl_loop *victim = team->loops[(start + i) % team->count];
@@ -657,7 +705,7 @@ static bool recheck(struct rdl_loop *loop)
         return true;
     if (!team)
         return false;
-    if (rdl_inject_count(&team->inject))
+    if (rdl_team_injected(team))
         return true;
     for (unsigned i = 0; i < team->count; i++)
         if (rdl_deque_count(&team->loops[i]->ready) || rdl_deque_count(&team->loops[i]->fresh))
@@ -915,8 +963,7 @@ int rdl_loop_run(struct rdl_loop *loop)
             begin_slice(loop); /* by the clock as slice_over() has just seen it */
             poll_driver(loop, 0);
             turn(loop);
-            if (!loop->next)
-                loop->next = take_oldest_fresh(loop);
+            begin_fairly(loop);
         }
         /* acquire: who stopped us has counted itself among the posters before. */
         if (rdl_atomic_load_acquire(&loop->stop_asked)) {

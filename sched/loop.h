@@ -6,9 +6,10 @@
  * loop.
  *
  * What runs when (loop.c, pick()): in a team, the fiber woken last, at most three times in a row;
- * then those woken, oldest first; then fresh ones, newest first. Thieves take the oldest fresh and
- * the oldest woken migratable ones. On a loop that is alone everything runs in the order in which
- * it was queued.
+ * then those woken, oldest first; then fresh ones, newest first; then what is in the team's injector. Now and
+ * then the oldest fresh one and the injector come first, so that nobody starves. Thieves take the oldest fresh
+ * and the oldest woken migratable ones. On a loop that is alone everything runs in the order in which it was
+ * queued.
  */
 #ifndef RDL_SCHED_LOOP_H
 #define RDL_SCHED_LOOP_H
@@ -37,7 +38,7 @@ enum {
 struct rdl_team {
     rdl_atomic(uint32_t) posting; /* threads inside rdl_team_woken() */
     struct rdl_idle idle;
-    struct rdl_inject inject;
+    struct rdl_inject woken, fresh; /* the injector: fibers for any of the loops, oldest first */
     unsigned count;
     bool moves; /* debug: a migratable fiber goes on on another loop after each suspension */
     struct rdl_loop **loops;
@@ -72,7 +73,9 @@ struct rdl_loop {
     /* Queues of its own. */
     struct rdl_runnable *lifo; /* the fiber woken last; only in a team */
     unsigned lifo_streak;
+    unsigned slices;         /* begun by a poll, so far */
     unsigned since_injected; /* picks since the last look there */
+    bool woken_next;         /* the injector's queues take turns */
     bool local_next;         /* local and ready take turns */
     struct rdl_runnable *local_first, *local_last;
     struct rdl_runnable *next; /* picked already: the loop's own stack begins with it */
@@ -183,11 +186,17 @@ int64_t rdl_loop_look(struct rdl_loop *loop);
 /* Loop's thread: a number below bound, for who must not always choose the same. */
 unsigned rdl_loop_random_below(struct rdl_loop *loop, unsigned bound);
 
+/* As rdl_inject_count(): was there anything in the injector? */
+static inline bool rdl_team_injected(const struct rdl_team *team)
+{
+    return rdl_inject_count(&team->woken) || rdl_inject_count(&team->fresh);
+}
+
 /* Is anything else waiting to run on this loop? */
 static inline bool rdl_loop_busy(const struct rdl_loop *loop)
 {
     return loop->local_first || loop->lifo || !rdl_deque_empty(&loop->ready) ||
-           !rdl_deque_empty(&loop->fresh) || (loop->team && rdl_inject_count(&loop->team->inject));
+           !rdl_deque_empty(&loop->fresh) || (loop->team && rdl_team_injected(loop->team));
 }
 
 /* Loop's thread: queues a fiber or a callback that the caller owns, as the last. */
@@ -219,6 +228,10 @@ void rdl_loop_leave(struct rdl_loop *loop, struct rdl_fiber *self, enum rdl_leav
 void rdl_loop_land(struct rdl_loop *loop);
 void rdl_loop_woken(struct rdl_loop *loop, struct rdl_fiber *fiber);
 void rdl_team_woken(struct rdl_team *team, struct rdl_fiber *fiber);
+
+/* Before anyone else can see it: a team of count loops, which may be made later, and their sleepers. */
+void rdl_team_init(struct rdl_team *team, struct rdl_loop **loops, struct rdl_sleeper **sleepers,
+                   unsigned count);
 
 /* Before the memory of a team goes away, whose loops have ended. */
 void rdl_team_fini(struct rdl_team *team);

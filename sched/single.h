@@ -11,8 +11,8 @@
  *
  * What several processes share is not for these, as each of them may have one thread: the library shares nothing.
  *
- * The locked ones stay under sanitizers that would have to see what the assembly does, and on every machine but
- * x86-64, where nobody has measured what this would give.
+ * The locked ones stay under sanitizers that would have to see what the assembly does, where libc doesn't tell
+ * (sys/single_threaded.h), and on every machine but x86-64: on those nobody has measured what this would give.
  */
 #ifndef RDL_SCHED_SINGLE_H
 #define RDL_SCHED_SINGLE_H

@@ -26,26 +26,14 @@
 
 enum { PATIENCE_MS = 10000, DUMP_MS = 1000 };
 
-static int entries(const char *path)
-{
-    DIR *dir = opendir(path);
-    int count = 0;
-
-    while (dir && readdir(dir))
-        count++;
-    if (dir)
-        closedir(dir);
-    return count;
-}
-
 /* A thread that was joined may be in /proc for another moment. */
 static int threads(void)
 {
-    int count = entries("/proc/self/task");
+    int count = (int)test_entries("/proc/self/task");
 
     for (int i = 0; i < 1000 && count > 3; i++) {
         usleep(1000);
-        count = entries("/proc/self/task");
+        count = (int)test_entries("/proc/self/task");
     }
     return count - 2;
 }
@@ -100,7 +88,7 @@ static void child(struct sweep_shared *shared, const struct sweep_case *c, int w
     else
         setenv("RADDLE_POLICY", c->driver, 1);
     set_signals();
-    descriptors = entries("/proc/self/fd");
+    descriptors = (int)test_entries("/proc/self/fd");
     fault_set(&c->plan);
     r->faulty = c->scenario->run();
     fault_set(NULL);
@@ -109,7 +97,7 @@ static void child(struct sweep_shared *shared, const struct sweep_case *c, int w
     r->stacks = stats.in_use;
     r->threads = threads();
     r->signals = changed_signals();
-    r->descriptors = entries("/proc/self/fd") - descriptors;
+    r->descriptors = (int)test_entries("/proc/self/fd") - descriptors;
     r->held = fault_held();
     rdl_atomic_store_release(&r->done, true);
     exit(0); /* and let a leak checker look */

@@ -70,9 +70,7 @@ static void begin(raddle_task_fn *fn)
     finished = false;
     for (unsigned i = 0; i < CHILDREN; i++)
         ran[i] = 0;
-    rdl_inject_init(&team.inject);
-    team.count = LOOPS;
-    team.loops = loop_list;
+    rdl_team_init(&team, loop_list, sleepers, LOOPS);
     rdl_group_init_root(&root);
     rdl_atomic_init(&root.lock.held, 0u);
     rdl_atomic_init(&root.scope.state, (uint32_t)RDL_SCOPE_OPEN);
@@ -84,7 +82,6 @@ static void begin(raddle_task_fn *fn)
         loops[i].mobility = RADDLE_FRESH;
         model_spawn(names[i], run_loop, &loops[i]);
     }
-    rdl_idle_init(&team.idle, sleepers, LOOPS);
     model_check(rdl_task_spawn(&spawn, &main_task) == 0);
 }
 

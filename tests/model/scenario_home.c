@@ -45,17 +45,13 @@ static void begin(bool with_operation, void (*main)(struct rdl_fiber *), model_t
     rdl_atomic_init(&poked, 0u);
     operates = with_operation;
     finished = false;
-    rdl_atomic_init(&team.posting, 0u);
-    rdl_inject_init(&team.inject);
-    team.count = LOOPS;
-    team.loops = loop_list;
+    rdl_team_init(&team, loop_list, sleepers, LOOPS);
     for (unsigned i = 0; i < LOOPS; i++) {
         loop_list[i] = &loops[i];
         sleepers[i] = &loops[i].sleeper;
         rdl_loop_init(&loops[i], host_driver(i), &team, i);
         model_spawn(names[i], run_loop, &loops[i]);
     }
-    rdl_idle_init(&team.idle, sleepers, LOOPS);
     model_check(rdl_fiber_create(NULL, sizeof *fiber, sizeof *fiber, 0, main, &fiber) == 0);
     fiber->mobility = RADDLE_MIGRATABLE;
     fiber->home = &loops[0];

@@ -233,10 +233,7 @@ static void begin(size_t max_connections, model_thread_fn *stopper)
     rdl_atomic_init(&active, 0u);
     for (unsigned i = 0; i < CONNECTIONS; i++)
         handlers[i] = 0;
-    rdl_atomic_init(&team.posting, 0u);
-    rdl_inject_init(&team.inject);
-    team.count = LOOPS;
-    team.loops = loop_list;
+    rdl_team_init(&team, loop_list, sleepers, LOOPS);
     rdl_group_init_root(&root);
     rdl_atomic_init(&root.lock.held, 0u);
     rdl_atomic_init(&root.scope.state, (uint32_t)RDL_SCOPE_OPEN);
@@ -248,7 +245,6 @@ static void begin(size_t max_connections, model_thread_fn *stopper)
         loops[i].mobility = RADDLE_FRESH;
         model_spawn(names[i], run_loop, &loops[i]);
     }
-    rdl_idle_init(&team.idle, sleepers, LOOPS);
     model_check(rdl_task_spawn(&spawn, &main_task) == 0);
     model_spawn("stopper", stopper, NULL);
 }

@@ -42,16 +42,13 @@ static void begin(void)
     strand = rdl_sys_malloc(sizeof(*strand));
     rdl_strand_init(strand);
     kept = true;
-    rdl_inject_init(&team.inject);
-    team.count = LOOPS;
-    team.loops = loop_list;
+    rdl_team_init(&team, loop_list, sleepers, LOOPS);
     for (unsigned i = 0; i < LOOPS; i++) {
         loop_list[i] = &loops[i];
         sleepers[i] = &loops[i].sleeper;
         rdl_loop_init(&loops[i], host_driver(i), &team, i);
         model_spawn(names[i], run_loop, &loops[i]);
     }
-    rdl_idle_init(&team.idle, sleepers, LOOPS);
 }
 
 static void end(void)

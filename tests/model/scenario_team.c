@@ -46,9 +46,7 @@ static void begin(unsigned count)
     host_begin();
     loop_count = count;
     called = ended = 0;
-    rdl_inject_init(&team.inject);
-    team.count = count;
-    team.loops = loop_list;
+    rdl_team_init(&team, loop_list, sleepers, count);
     for (unsigned i = 0; i < FIBERS; i++) {
         rdl_atomic_init(&ran[i], 0u);
         runs[i] = 0;
@@ -59,7 +57,6 @@ static void begin(unsigned count)
         rdl_loop_init(&loops[i], host_driver(i), count > 1 ? &team : NULL, i);
         model_spawn(names[i], run_loop, &loops[i]);
     }
-    rdl_idle_init(&team.idle, sleepers, count);
 }
 
 static void end(void)
@@ -68,7 +65,7 @@ static void end(void)
         model_check(!rdl_loop_busy(&loops[i]));
         model_check(rdl_inbox_empty(&loops[i].inbox));
     }
-    model_check(rdl_inject_count(&team.inject) == 0);
+    model_check(!rdl_team_injected(&team));
     host_end();
 }
 

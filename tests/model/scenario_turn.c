@@ -87,11 +87,8 @@ static void start(void (*main)(struct rdl_fiber *))
     struct rdl_stack_cache *none = NULL;
 
     has_loop = true;
-    rdl_inject_init(&team.inject);
-    team.count = 1;
-    team.loops = loop_list;
+    rdl_team_init(&team, loop_list, sleepers, 1);
     rdl_loop_init(&loop, host_driver(0), &team, 0);
-    rdl_idle_init(&team.idle, sleepers, 1);
     model_spawn("loop", run_loop, &loop);
     model_check(rdl_fiber_create(none, sizeof *fiber, sizeof *fiber, 0, main, &fiber) == 0);
     fiber->mobility = RADDLE_PINNED;

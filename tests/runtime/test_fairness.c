@@ -193,7 +193,7 @@ static int counts_yields(void *arg)
     test_await(&in->yielding, 1);
     EXPECT_EQ(raddle_spawn(&g, &task, waits_for_thread, in, &migratable), 0);
     for (unsigned i = 1; i <= WAKES; i++) {
-        struct rdl_inject *inject = &rdl_loop_current()->team->inject;
+        struct rdl_team *team = rdl_loop_current()->team;
         unsigned long yields = 0, waited = 0;
         pthread_t thread;
 
@@ -202,7 +202,7 @@ static int counts_yields(void *arg)
         EXPECT_EQ(pthread_create(&thread, NULL, wakes_task, in), 0);
         pthread_join(thread, NULL);
         while (rdl_atomic_load_acquire(&in->wakes) < i && yields++ < YIELDS_ENOUGH) {
-            waited += rdl_inject_count(inject) != 0;
+            waited += rdl_team_injected(team);
             EXPECT_EQ(raddle_yield(), 0);
         }
         EXPECT(yields < YIELDS_ENOUGH);
@@ -221,6 +221,185 @@ RuntimeTest(fairness, who_is_woken_by_a_thread_runs_beside_tasks_that_only_give_
     test_keep_still();
     cr_assert_eq(test_run_on(LOOPS, counts_yields, &in), 0);
     EXPECT_IN(in.worst, 0, YIELDS_MAX);
+}
+
+/*
+ * Many of them, and one behind many that have not started: both loops have a task that only gives way, as before. The
+ * woken ones come in batches; one for each look into the injector would be 61 turns for each. And they don't
+ * stand behind what is fresh, most of which has not run when they do.
+ */
+enum { CROWD = 500, BACKLOG = 40000, TURNS_PER_WAKE = 15 };
+
+struct crowd {
+    struct injected in; /* its parks, wakes, yielding, over */
+    struct rdl_ticket tickets[CROWD];
+    unsigned count, backlog;
+    unsigned long waited;
+    rdl_atomic(unsigned) fresh_ran;
+    unsigned ran_before_fire, ran_before_wake; /* of the last one that woke */
+};
+
+static int runs_once(void *arg)
+{
+    struct crowd *crowd = arg;
+
+    rdl_atomic_fetch_add_relaxed(&crowd->fresh_ran, 1u);
+    return 0;
+}
+
+static int waits_once(void *arg)
+{
+    struct crowd *crowd = arg;
+    struct rdl_fiber *self = rdl_fiber_self();
+    struct rdl_ticket ticket = rdl_fiber_arm(self, RDL_PARK_CANCELLABLE);
+
+    crowd->tickets[rdl_atomic_fetch_add_acq_rel(&crowd->in.parks, 1u)] = ticket;
+    EXPECT_EQ(rdl_fiber_park(self, RDL_PARK_CANCELLABLE, "a thread", 0), 1);
+    crowd->ran_before_wake = rdl_atomic_load_relaxed(&crowd->fresh_ran);
+    rdl_atomic_fetch_add_acq_rel(&crowd->in.wakes, 1u);
+    return 0;
+}
+
+static void *wakes_crowd(void *arg)
+{
+    struct crowd *crowd = arg;
+
+    crowd->ran_before_fire = rdl_atomic_load_relaxed(&crowd->fresh_ran);
+    for (unsigned i = 0; i < crowd->count; i++)
+        EXPECT(rdl_fiber_fire(crowd->tickets[i], 1));
+    return NULL;
+}
+
+static int counts_turns_of_crowd(void *arg)
+{
+    struct crowd *crowd = arg;
+    struct raddle_spawn_options there = {.loop = loop_of_team(1)};
+    struct raddle_spawn_options migratable = {.mobility = RADDLE_MIGRATABLE};
+    static raddle_task *tasks[CROWD];
+    struct raddle_group g;
+    pthread_t thread;
+
+    EXPECT_EQ(raddle_group_open(&g, NULL), 0);
+    EXPECT_EQ(raddle_spawn(&g, NULL, gives_way, &crowd->in, &there), 0);
+    test_await(&crowd->in.yielding, 1);
+    for (unsigned i = 0; i < crowd->count; i++)
+        EXPECT_EQ(raddle_spawn(&g, &tasks[i], waits_once, crowd, &migratable), 0);
+    test_await(&crowd->in.parks, crowd->count);
+    for (unsigned i = 0; i < crowd->count; i++)
+        test_let_park(tasks[i]);
+    for (unsigned i = 0; i < crowd->backlog; i++)
+        EXPECT_EQ(raddle_spawn(&g, NULL, runs_once, crowd, NULL), 0);
+    EXPECT_EQ(pthread_create(&thread, NULL, wakes_crowd, crowd), 0);
+    pthread_join(thread, NULL);
+    while (rdl_atomic_load_acquire(&crowd->in.wakes) < crowd->count &&
+           crowd->waited < YIELDS_ENOUGH) {
+        crowd->waited += rdl_inject_count(&rdl_loop_current()->team->woken) != 0;
+        EXPECT_EQ(raddle_yield(), 0);
+    }
+    rdl_atomic_store_release(&crowd->in.over, 1u);
+    for (unsigned i = 0; i < crowd->count; i++)
+        raddle_task_unref(tasks[i]);
+    return raddle_group_close(&g, 0);
+}
+
+RuntimeTest(fairness, a_crowd_that_a_thread_wakes_runs_beside_tasks_that_only_give_way)
+{
+    static struct crowd crowd = {.count = CROWD};
+
+    test_keep_still();
+    cr_assert_eq(test_run_on(LOOPS, counts_turns_of_crowd, &crowd), 0);
+    EXPECT_IN(crowd.waited, 0, CROWD * TURNS_PER_WAKE);
+}
+
+/* That a loop's thread doesn't run for a while, with most of the backlog still to come or with the one that is woken,
+ * is not what this is about: so one time of many is enough. */
+RuntimeTest(fairness, who_is_woken_by_a_thread_does_not_stand_behind_what_has_not_started)
+{
+    static const struct crowd one = {.count = 1, .backlog = BACKLOG};
+    static struct crowd crowd;
+    bool soon = false;
+
+    test_keep_still();
+    for (int i = 0; i < 30 && !soon; i++) {
+        crowd = one;
+        cr_assert_eq(test_run_on(LOOPS, counts_turns_of_crowd, &crowd), 0);
+        EXPECT_EQ(crowd.fresh_ran, BACKLOG);
+        soon =
+            crowd.ran_before_fire < BACKLOG * 15 / 16 &&
+            crowd.ran_before_wake - crowd.ran_before_fire < (BACKLOG - crowd.ran_before_fire) / 4;
+    }
+    EXPECT(soon);
+}
+
+/*
+ * Fresh tasks of which each takes more than a slice: between two turns of a task that gives way, a few of them
+ * run, however many there are.
+ */
+enum { LONG_TASKS = 100, RAN_BETWEEN_MAX = 8 };
+
+struct long_tasks {
+    struct {
+        unsigned ran, worst;
+    } loops[LOOPS]; /* each used by its own thread */
+    rdl_atomic(unsigned) ended, over;
+};
+
+static unsigned loop_index(void)
+{
+    return raddle_loop_index(raddle_running_loop());
+}
+
+static int takes_long(void *arg)
+{
+    struct long_tasks *all = arg;
+
+    test_burn(RADDLE_US(300));
+    all->loops[loop_index()].ran++;
+    rdl_atomic_fetch_add_acq_rel(&all->ended, 1u);
+    return 0;
+}
+
+static int gives_way_to_long_ones(void *arg)
+{
+    struct long_tasks *all = arg;
+    unsigned here = loop_index();
+
+    while (!rdl_atomic_load_acquire(&all->over)) {
+        unsigned before = all->loops[here].ran, between;
+
+        EXPECT_EQ(raddle_yield(), 0);
+        between = all->loops[here].ran - before;
+        if (between > all->loops[here].worst)
+            all->loops[here].worst = between;
+    }
+    return 0;
+}
+
+static int runs_long_tasks(void *arg)
+{
+    struct long_tasks *all = arg;
+    struct raddle_group g;
+
+    EXPECT_EQ(raddle_group_open(&g, NULL), 0);
+    for (unsigned i = 0; i < LOOPS; i++) {
+        struct raddle_spawn_options there = {.loop = loop_of_team(i)};
+        EXPECT_EQ(raddle_spawn(&g, NULL, gives_way_to_long_ones, all, &there), 0);
+    }
+    for (unsigned i = 0; i < LONG_TASKS; i++)
+        EXPECT_EQ(raddle_spawn(&g, NULL, takes_long, all, NULL), 0);
+    test_await(&all->ended, LONG_TASKS);
+    rdl_atomic_store_release(&all->over, 1u);
+    return raddle_group_close(&g, 0);
+}
+
+RuntimeTest(fairness, fresh_tasks_that_take_long_let_others_have_their_turn)
+{
+    struct long_tasks all = {.ended = 0};
+
+    test_keep_still();
+    cr_assert_eq(test_run_on(LOOPS, runs_long_tasks, &all), 0);
+    for (unsigned i = 0; i < LOOPS; i++)
+        EXPECT_IN(all.loops[i].worst, 0, RAN_BETWEEN_MAX);
 }
 
 /*

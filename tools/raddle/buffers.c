@@ -3,10 +3,12 @@
  *
  * Each is a mapping of its own: what a crowd has borrowed goes back to the system when it is gone,
  * whatever else lies between in memory. When it is gone, and not before: a connection gives some back
- * that has nothing to do any more. While all of them work, as many are kept as they have borrowed at once.
+ * that has nothing to do any more. While all of them work, as many are kept as they have lately borrowed at
+ * once: what nobody needed in WINDOW loans is surplus, and goes back one by one as others are returned.
  */
 #include "tools/raddle/buffers.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/mman.h>
 
@@ -15,6 +17,7 @@
 
 enum {
     KEPT = 256,
+    WINDOW = 16 * 1024,
     SHED_AT_ONCE = 2,
 };
 
@@ -25,17 +28,39 @@ struct free_buffer {
 static struct rdl_lock lock;
 static struct free_buffer *first;
 static unsigned count;
+static unsigned least;   /* there were at any time of this window */
+static unsigned loans;   /* of this window */
+static unsigned surplus; /* still to go back of what the last window didn't need */
+
+/* Under the lock. */
+static void count_loan(void)
+{
+    if (count < least)
+        least = count;
+    if (++loans < WINDOW)
+        return;
+    surplus = least;
+    least = count;
+    loans = 0;
+}
+
+/* Under the lock: the one used last, which is there. */
+static struct free_buffer *take_first(void)
+{
+    struct free_buffer *taken = first;
+
+    first = taken->next;
+    count--;
+    return taken;
+}
 
 char *rdl_buffer_get(void)
 {
     struct free_buffer *taken;
 
     rdl_lock_acquire(&lock);
-    taken = first;
-    if (taken) {
-        first = taken->next;
-        count--;
-    }
+    taken = first ? take_first() : NULL;
+    count_loan();
     rdl_lock_release(&lock);
     if (!taken) {
         void *mapping;
@@ -57,31 +82,42 @@ static void keep(struct free_buffer *given)
     rdl_lock_release(&lock);
 }
 
+/* False: it is kept, as the process has too many separate mappings already. */
+static bool give_back(struct free_buffer *buffer)
+{
+    if (rdl_sys_munmap(buffer, RDL_BUFFER_BYTES) == 0)
+        return true;
+    keep(buffer);
+    return false;
+}
+
 void rdl_buffer_put(char *buffer)
 {
-    if (buffer)
-        keep((struct free_buffer *)(void *)buffer);
+    struct free_buffer *given = (struct free_buffer *)(void *)buffer;
+    bool needless;
+
+    if (!given)
+        return;
+    rdl_lock_acquire(&lock);
+    needless = surplus && count >= KEPT;
+    surplus -= needless;
+    rdl_lock_release(&lock);
+    if (needless)
+        (void)give_back(given);
+    else
+        keep(given);
 }
 
 void rdl_buffers_shed(void)
 {
-    struct free_buffer *shed = NULL;
+    struct free_buffer *shed;
 
     for (int i = 0; i < SHED_AT_ONCE; i++) {
         rdl_lock_acquire(&lock);
-        shed = count > KEPT ? first : NULL;
-        if (shed) {
-            first = shed->next;
-            count--;
-        }
+        shed = count > KEPT ? take_first() : NULL;
         rdl_lock_release(&lock);
-        if (!shed)
+        if (!shed || !give_back(shed))
             return;
-        /* It fails when the process has too many separate mappings already. */
-        if (rdl_sys_munmap(shed, RDL_BUFFER_BYTES) < 0) {
-            keep(shed);
-            return;
-        }
     }
 }
 
@@ -92,7 +128,7 @@ void rdl_buffers_trim(void)
     rdl_lock_acquire(&lock);
     list = first;
     first = NULL;
-    count = 0;
+    count = least = surplus = 0;
     rdl_lock_release(&lock);
     while (list) {
         struct free_buffer *next = list->next;
