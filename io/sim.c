@@ -168,7 +168,7 @@ static void pass_turn(struct rdl_sim *self)
 
 /* Threads. */
 
-static void thread_main(void *arg)
+static struct rdl_coroutine *thread_main(void *arg)
 {
     struct rdl_sim *self = arg;
 
@@ -176,7 +176,7 @@ static void thread_main(void *arg)
     self->life = RDL_SIM_RUNS;
     self->fn(self->arg);
     self->life = RDL_SIM_ENDED;
-    rdl_coroutine_leave(&self->co, &wait_for_turn(self)->co);
+    return &wait_for_turn(self)->co;
 }
 
 int rdl_sim_thread_create(struct rdl_driver *first, struct rdl_driver *driver,

@@ -39,16 +39,14 @@ enum { REFUSED_MAX = 1000 };
 static_assert(sizeof(struct raddle_gen) <= 512,
               "most of the first page of the stack is for its function");
 
-/* From its own stack to that of who asked, who is the one that runs. */
-static void hand_back(struct raddle_gen *gen, bool for_good)
+/* From its own stack to that of who asked, which is that of the fiber again: the one that is returned. */
+static struct rdl_coroutine *hand_back(struct raddle_gen *gen)
 {
     struct rdl_fiber *fiber = &gen->task->fiber;
 
     gen->inside = fiber->co;
     fiber->co = gen->caller;
-    if (for_good)
-        rdl_coroutine_leave(&gen->inside, &fiber->co);
-    rdl_coroutine_switch(&gen->inside, &fiber->co);
+    return &fiber->co;
 }
 
 /* Does a lock that is held lie in the generator's frames? */
@@ -64,7 +62,7 @@ static void check_held(const struct raddle_gen *gen)
                   "a generator returned while its task held a lock that lay in its frame");
 }
 
-static void gen_main(void *arg)
+static struct rdl_coroutine *gen_main(void *arg)
 {
     struct raddle_gen *gen = arg;
     int rc = gen->fn(gen, gen->arg);
@@ -76,7 +74,7 @@ static void gen_main(void *arg)
     check_held(gen);
     gen->rc = rc;
     gen->state = ENDED;
-    hand_back(gen, true);
+    return hand_back(gen);
 }
 
 int raddle_gen_open_at(raddle_gen **out, raddle_gen_fn *fn, void *arg,
@@ -226,7 +224,7 @@ int raddle_gen_yield(raddle_gen *gen, void *item, void **sent)
             return -EDEADLK;
     gen->item = item;
     gen->state = YIELDED;
-    hand_back(gen, false);
+    rdl_coroutine_switch(&gen->inside, hand_back(gen));
     /* From here on gen->task may be another one. */
     if (gen->closing)
         return -ECANCELED;

@@ -78,7 +78,7 @@ static __attribute__((noinline)) void deregister_stack(struct rdl_coroutine *co)
 
 #endif
 
-#if RDL_ASAN
+#if RDL_ASAN || RDL_TSAN
 
 /* The function to run, kept at the very top of the stack until it is called. */
 struct first_call {
@@ -86,13 +86,25 @@ struct first_call {
     void *arg;
 };
 
-static void land_first(void *arg)
+/* The first landing and the last switch, with the tools told. Doesn't return. */
+static struct rdl_coroutine *run_told(void *arg)
 {
     struct first_call call = *(struct first_call *)arg;
+    struct rdl_coroutine *to;
+    void *unused;
 
+#if RDL_ASAN
     __sanitizer_finish_switch_fiber(NULL, NULL, NULL);
-    call.fn(call.arg);
-    abort();
+#endif
+    to = call.fn(call.arg);
+#if RDL_ASAN
+    __sanitizer_start_switch_fiber(NULL, to->low, (size_t)(to->top - to->low));
+#endif
+#if RDL_TSAN
+    __tsan_switch_to_fiber(to->fiber, 0);
+#endif
+    rdl_switch_stacks(&unused, to->sp);
+    abort(); /* somebody resumed a coroutine that had ended */
 }
 
 #endif
@@ -102,11 +114,13 @@ void rdl_coroutine_init(struct rdl_coroutine *co, char *low, char *top, rdl_coro
 {
     assert(((uintptr_t)top & 15) == 0 && low < top);
     *co = (struct rdl_coroutine){.low = low, .top = top};
-#if RDL_ASAN
+#if RDL_ASAN || RDL_TSAN
     top -= sizeof(struct first_call);
     *(struct first_call *)(void *)top = (struct first_call){.fn = fn, .arg = arg};
     arg = top;
-    fn = land_first;
+    fn = run_told;
+#endif
+#if RDL_ASAN
     __lsan_register_root_region(co->low, (size_t)(co->top - co->low));
 #endif
 #if RDL_TSAN
@@ -208,18 +222,6 @@ __attribute__((noinline)) void rdl_coroutine_switch(struct rdl_coroutine *from,
 }
 
 #endif
-
-_Noreturn void rdl_coroutine_leave(struct rdl_coroutine *from, struct rdl_coroutine *to)
-{
-#if RDL_ASAN
-    __sanitizer_start_switch_fiber(NULL, to->low, (size_t)(to->top - to->low));
-#endif
-#if RDL_TSAN
-    __tsan_switch_to_fiber(to->fiber, 0);
-#endif
-    rdl_switch_stacks(&from->sp, to->sp);
-    abort(); /* somebody resumed a coroutine that had left */
-}
 
 void rdl_coroutine_frames(const struct rdl_coroutine *co, void **pc, void **fp, void **sp)
 {

@@ -27,8 +27,14 @@ struct rdl_coroutine {
 #endif
 };
 
-/* What a coroutine runs. Must end in rdl_coroutine_leave(), never return. */
-typedef void rdl_coroutine_fn(void *arg);
+/*
+ * What a coroutine runs. Returns who is resumed next, which is its last switch.
+ *
+ * It returns because a processor predicts returns by the calls before them. Whoever had called this coroutine's
+ * switch finds its own calls on top of the processor's stack again, if every call here has returned: then all the
+ * returns that follow are predicted. Each call that is left at the end puts them off by one, up to main().
+ */
+typedef struct rdl_coroutine *rdl_coroutine_fn(void *arg);
 
 /*
  * Makes a coroutine that calls fn(arg) on the stack [low, top) when it is first switched to. top is
@@ -38,7 +44,7 @@ typedef void rdl_coroutine_fn(void *arg);
 void rdl_coroutine_init(struct rdl_coroutine *co, char *low, char *top, rdl_coroutine_fn *fn,
                         void *arg);
 
-/* By another stack, after co left or when it never ran: its stack may be used for something
+/* By another stack, after co has returned or when it never ran: its stack may be used for something
  * else. */
 void rdl_coroutine_fini(struct rdl_coroutine *co);
 
@@ -52,9 +58,6 @@ void rdl_coroutine_init_inside(struct rdl_coroutine *co, const struct rdl_corout
 
 /* Suspends from, which is the caller, and resumes to. Returns when somebody switches to from. */
 void rdl_coroutine_switch(struct rdl_coroutine *from, struct rdl_coroutine *to);
-
-/* The last switch of from. */
-_Noreturn void rdl_coroutine_leave(struct rdl_coroutine *from, struct rdl_coroutine *to);
 
 /*
  * Where a parked coroutine will go on, for debuggers and dumps: program counter, frame pointer and

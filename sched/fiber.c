@@ -53,7 +53,7 @@ static inline void errno_restore(const struct rdl_fiber *self, int *stale, int v
     *(RDL_PLANTED(ERRNO) ? stale : self->home->errno_at) = value;
 }
 
-static void fiber_begin(void *arg)
+static struct rdl_coroutine *fiber_begin(void *arg)
 {
     struct rdl_fiber *self = arg;
 
@@ -61,7 +61,7 @@ static void fiber_begin(void *arg)
     *self->home->errno_at = 0; /* not what another task left here */
     self->started = true;
     self->main(self);
-    rdl_fiber_exit(self);
+    return rdl_loop_exit(rdl_loop_current(), self);
 }
 
 /* A fiber, which is zero, on stack below top. */
@@ -316,10 +316,4 @@ int rdl_fiber_move(struct rdl_fiber *self, struct rdl_loop *to)
         return 0;
     rdl_atomic_store_relaxed(&self->mobility, before);
     return RADDLE_ESHUTDOWN;
-}
-
-void rdl_fiber_exit(struct rdl_fiber *self)
-{
-    rdl_loop_leave(rdl_loop_current(), self, RDL_LEAVE_EXIT);
-    __builtin_unreachable();
 }

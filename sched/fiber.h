@@ -158,7 +158,4 @@ void rdl_fiber_charge(struct rdl_fiber *self);
 /* Goes on on another loop, pinned to it. 0, or RADDLE_ESHUTDOWN where it was. */
 int rdl_fiber_move(struct rdl_fiber *self, struct rdl_loop *to);
 
-/* The last call of a fiber: its stack goes back. */
-_Noreturn void rdl_fiber_exit(struct rdl_fiber *self);
-
 #endif

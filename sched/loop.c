@@ -876,12 +876,32 @@ void rdl_loop_land(struct rdl_loop *loop)
         land(loop, prev);
 }
 
+/* What runs after self, which leaves for whatever reason; NULL: the loop's own stack. */
+static inline struct rdl_runnable *next_after(struct rdl_loop *loop)
+{
+    return rdl_loop_slice_over(loop, 1) || loop->stop || loop->stopping ? NULL : pick(loop);
+}
+
+/* The stack on which r runs; the loop's own if that is a callback or nothing. */
+static inline struct rdl_coroutine *stack_for(struct rdl_loop *loop, struct rdl_runnable *r)
+{
+    struct rdl_fiber *next;
+
+    if (!r || r->call) {
+        loop->next = r;
+        rdl_atomic_store_relaxed(&loop->current, NULL);
+        return &loop->co;
+    }
+    next = fiber_of(r);
+    enter(loop, next);
+    return &next->co;
+}
+
 /* No canary: it would guard three words that no index reaches, in each switch. */
 __attribute__((no_stack_protector)) void
 rdl_loop_leave(struct rdl_loop *loop, struct rdl_fiber *self, enum rdl_leaving how)
 {
-    struct rdl_runnable *r = NULL;
-    struct rdl_coroutine *to = &loop->co;
+    struct rdl_runnable *r;
 
     loop->leaving = self;
     loop->leaving_how = how;
@@ -890,25 +910,18 @@ rdl_loop_leave(struct rdl_loop *loop, struct rdl_fiber *self, enum rdl_leaving h
         push_local(loop, &self->run);
         loop->leaving = NULL;
     }
-    if (!rdl_loop_slice_over(loop, 1) && !loop->stop && !loop->stopping)
-        r = pick(loop);
+    r = next_after(loop);
     if (r == &self->run)
         return; /* nobody else is there */
-    if (r && r->call) {
-        loop->next = r;
-        r = NULL;
-    }
-    if (r) {
-        struct rdl_fiber *next = fiber_of(r);
-        enter(loop, next);
-        to = &next->co;
-    } else {
-        rdl_atomic_store_relaxed(&loop->current, NULL);
-    }
-    if (how == RDL_LEAVE_EXIT)
-        rdl_coroutine_leave(&self->co, to);
-    rdl_coroutine_switch_inline(&self->co, to);
+    rdl_coroutine_switch_inline(&self->co, stack_for(loop, r));
     rdl_loop_land(self->home);
+}
+
+struct rdl_coroutine *rdl_loop_exit(struct rdl_loop *loop, struct rdl_fiber *self)
+{
+    loop->leaving = self;
+    loop->leaving_how = RDL_LEAVE_EXIT;
+    return stack_for(loop, next_after(loop));
 }
 
 /* As rdl_loop_leave(), to a certain one. */

@@ -225,6 +225,8 @@ void rdl_loop_let_go(struct rdl_loop *loop);
 
 /* Called by fiber.c, on the loop's thread. */
 void rdl_loop_leave(struct rdl_loop *loop, struct rdl_fiber *self, enum rdl_leaving how);
+struct rdl_coroutine *rdl_loop_exit(struct rdl_loop *loop,
+                                    struct rdl_fiber *self); /* where self's stack goes on */
 void rdl_loop_land(struct rdl_loop *loop);
 void rdl_loop_woken(struct rdl_loop *loop, struct rdl_fiber *fiber);
 void rdl_team_woken(struct rdl_team *team, struct rdl_fiber *fiber);

@@ -56,6 +56,7 @@ rdl_switch_stacks:
     mov     x9, sp
     str     x9, [x0]
 
+.Lload:
     mov     sp, x1
     ldp     d14, d15, [sp, #144]
     ldp     d12, d13, [sp, #128]
@@ -95,7 +96,8 @@ rdl_switch_stacks:
     .cfi_endproc
     .size   rdl_switch_stacks, .-rdl_switch_stacks
 
-/* Where a fresh coroutine starts: x19 is fn, x20 is arg. */
+/* Where a fresh coroutine starts: x19 is fn, x20 is arg. And ends: fn returns the struct rdl_coroutine to be
+ * resumed, whose first word is its sp. */
     .globl  rdl_switch_start
     .hidden rdl_switch_start
     .type   rdl_switch_start, %function
@@ -106,7 +108,8 @@ rdl_switch_start:
     hint    #36             /* bti j */
     mov     x0, x20
     blr     x19
-    brk     #1
+    ldr     x1, [x0]
+    b       .Lload
     .cfi_endproc
     .size   rdl_switch_start, .-rdl_switch_start
 

@@ -11,7 +11,7 @@
  * coroutine.h and fresh coroutines can resume each other.
  *
  * Indirect jumps, not ret: a ret into another stack than that of its call is predicted wrong. Used
- * for the last switch of a coroutine, and for all where coroutine.h has no inline switch. Each target
+ * where coroutine.h has no inline switch. Each target
  * begins with endbr64, save the return address, which needs notrack. The note claims IBT only: the
  * shadow stack, if there is one, is not switched.
  */
@@ -81,7 +81,8 @@ rdl_switch_stacks:
     .cfi_endproc
     .size   rdl_switch_stacks, .-rdl_switch_stacks
 
-/* Where a fresh coroutine starts: the stack holds fn and arg, and nothing above them. */
+/* Where a fresh coroutine starts: the stack holds fn and arg, and nothing above them. And ends: fn returns the
+ * struct rdl_coroutine to be resumed, whose first word is its sp. */
     .globl  rdl_switch_start
     .hidden rdl_switch_start
     .type   rdl_switch_start, @function
@@ -96,7 +97,10 @@ rdl_switch_start:
     popq    %rdi
     .cfi_def_cfa_offset 0
     callq   *%rax           /* rsp is a multiple of 16 before the call, as the ABI wants it */
-    ud2
+    movq    (%rax), %rsi
+    movq    16(%rsi), %rsp
+    movq    8(%rsi), %rbp
+    jmpq    *(%rsi)
     .cfi_endproc
     .size   rdl_switch_start, .-rdl_switch_start
 

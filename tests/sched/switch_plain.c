@@ -69,15 +69,15 @@ static void yield(struct task *task)
     rdl_coroutine_switch(&task->co, task->back);
 }
 
-static _Noreturn void leave(struct task *task)
+static struct rdl_coroutine *ended(struct task *task)
 {
     task->done = true;
-    rdl_coroutine_leave(&task->co, task->back);
+    return task->back;
 }
 
 /* --- one coroutine, values in registers across switches --- */
 
-static void counts(void *arg)
+static struct rdl_coroutine *counts(void *arg)
 {
     struct task *task = arg;
     long sum = 0;
@@ -90,7 +90,7 @@ static void counts(void *arg)
         yield(task);
         task->damaged |= half < (double)i;
     }
-    leave(task);
+    return ended(task);
 }
 
 static void test_counts(void)
@@ -138,16 +138,17 @@ static __attribute__((noinline)) void resume_inline(struct task *task)
     rdl_coroutine_switch_inline(task->back, &task->co);
 }
 
-static void alternates(void *arg)
+static struct rdl_coroutine *alternates(void *arg)
 {
     struct task *task = arg;
 
-    for (;;) {
+    while (!task->done) {
         task->count++;
         yield_inline(task);
         task->count++;
         yield(task);
     }
+    return task->back;
 }
 
 static void test_inline(void)
@@ -182,11 +183,11 @@ static __attribute__((noinline)) void pass_in_place(struct rdl_coroutine *from,
     rdl_coroutine_switch_inline(from, to);
 }
 
-static void tallies(void *arg)
+static struct rdl_coroutine *tallies(void *arg)
 {
     struct task *task = arg;
 
-    for (;;) {
+    while (!task->done) {
         tally++;
         pass_in_place(&task->co, task->back);
         tally++;
@@ -194,6 +195,7 @@ static void tallies(void *arg)
         tally++;
         rdl_coroutine_switch_inline(&task->co, task->back);
     }
+    return task->back;
 }
 
 static void test_statics(void)
@@ -228,7 +230,7 @@ static _Unwind_Reason_Code count_frame(struct _Unwind_Context *context, void *ar
     return ++*count < 1000 ? _URC_NO_REASON : _URC_END_OF_STACK;
 }
 
-static __attribute__((noinline)) void starts(void *arg)
+static __attribute__((noinline)) struct rdl_coroutine *starts(void *arg)
 {
     struct task *task = arg;
     uintptr_t frame = (uintptr_t)__builtin_frame_address(0);
@@ -237,7 +239,7 @@ static __attribute__((noinline)) void starts(void *arg)
      * multiple of 16 (AArch64). */
     task->misaligned = (frame & 15) != 0;
     _Unwind_Backtrace(count_frame, &task->frames);
-    leave(task);
+    return ended(task);
 }
 
 static void test_start(void)
@@ -264,12 +266,12 @@ static void test_start(void)
     rdl_coroutine_fini_thread(&thread);
 }
 
-static void parks(void *arg)
+static struct rdl_coroutine *parks(void *arg)
 {
     struct task *task = arg;
 
     yield(task);
-    leave(task);
+    return ended(task);
 }
 
 static void test_frames(void)
@@ -296,7 +298,7 @@ static void test_frames(void)
 
 static struct task ring[MANY];
 
-static void passes(void *arg)
+static struct rdl_coroutine *passes(void *arg)
 {
     struct task *task = arg;
     size_t i = (size_t)(task - ring);
@@ -305,7 +307,7 @@ static void passes(void *arg)
         task->count++;
         rdl_coroutine_switch(&task->co, i + 1 < MANY ? &ring[i + 1].co : task->back);
     }
-    leave(task);
+    return ended(task);
 }
 
 static void test_ring(void)
@@ -337,7 +339,7 @@ static struct {
     struct task task;
 } shared = {PTHREAD_MUTEX_INITIALIZER, PTHREAD_COND_INITIALIZER, 0, {.count = 0}};
 
-static void migrates(void *arg)
+static struct rdl_coroutine *migrates(void *arg)
 {
     struct task *task = arg;
     volatile char pattern[1024];
@@ -352,7 +354,7 @@ static void migrates(void *arg)
         for (size_t k = 0; k < sizeof pattern; k++)
             task->damaged |= pattern[k] != expect;
     }
-    leave(task);
+    return ended(task);
 }
 
 static void *run_turns(void *arg)
@@ -409,17 +411,18 @@ static void tick(int sig)
     ticks++;
 }
 
-static void runs_long(void *arg)
+static struct rdl_coroutine *runs_long(void *arg)
 {
     struct task *task = arg;
 
-    for (;;) {
+    while (!task->done) {
         task->count++;
         if (task->count & 1)
             yield(task);
         else
             yield_inline(task);
     }
+    return task->back;
 }
 
 static void test_signals(void)
@@ -465,16 +468,16 @@ static __attribute__((noinline)) void bakes(struct task *task, bool in_place)
     task->count++;
 }
 
-static void breakfast(void *arg)
+static struct rdl_coroutine *breakfast(void *arg)
 {
     bakes(arg, false);
-    leave(arg);
+    return ended(arg);
 }
 
-static void breakfast_in_place(void *arg)
+static struct rdl_coroutine *breakfast_in_place(void *arg)
 {
     bakes(arg, true);
-    leave(arg);
+    return ended(arg);
 }
 
 static void park(void)

@@ -57,13 +57,13 @@ static void yield(struct task *task)
     rdl_coroutine_switch(&task->co, task->back);
 }
 
-static _Noreturn void leave(struct task *task)
+static struct rdl_coroutine *ended(struct task *task)
 {
     task->done = true;
-    rdl_coroutine_leave(&task->co, task->back);
+    return task->back;
 }
 
-static void adds(void *arg)
+static struct rdl_coroutine *adds(void *arg)
 {
     struct task *task = arg;
 
@@ -71,7 +71,7 @@ static void adds(void *arg)
         task->value += i;
         yield(task);
     }
-    leave(task);
+    return ended(task);
 }
 
 Test(coroutine, runs_from_one_switch_to_the_next)
@@ -122,7 +122,7 @@ Test(coroutine, one_that_never_ran_or_never_left_can_be_ended)
     finish(&task);
 }
 
-static void holds_memory(void *arg)
+static struct rdl_coroutine *holds_memory(void *arg)
 {
     struct task *task = arg;
     char *text = malloc(32);
@@ -131,7 +131,7 @@ static void holds_memory(void *arg)
     task->value = text != NULL;
     yield(task);
     free(text);
-    leave(task);
+    return ended(task);
 }
 
 /* LeakSanitizer would report the block if a parked stack were not a root. Its report fails the
@@ -160,7 +160,7 @@ static __attribute__((noinline)) int deep(int n)
     return n ? deep(n - 1) + frame[n % 512] : 0;
 }
 
-static void uses_its_stack(void *arg)
+static struct rdl_coroutine *uses_its_stack(void *arg)
 {
     struct task *task = arg;
 
@@ -168,7 +168,7 @@ static void uses_its_stack(void *arg)
         task->value += deep(50);
         yield(task);
     }
-    leave(task);
+    return ended(task);
 }
 
 Test(coroutine, many_use_their_stacks_at_once)
@@ -190,7 +190,7 @@ Test(coroutine, many_use_their_stacks_at_once)
     }
 }
 
-static void jumps(void *arg)
+static struct rdl_coroutine *jumps(void *arg)
 {
     struct task *task = arg;
     jmp_buf here;
@@ -202,7 +202,7 @@ static void jumps(void *arg)
         longjmp(here, times);
     }
     task->value = times;
-    leave(task);
+    return ended(task);
 }
 
 Test(coroutine, longjmp_within_one_works)
@@ -218,7 +218,7 @@ Test(coroutine, longjmp_within_one_works)
     finish(&task);
 }
 
-static void prints(void *arg)
+static struct rdl_coroutine *prints(void *arg)
 {
     struct task *task = arg;
     char text[64];
@@ -229,7 +229,7 @@ static void prints(void *arg)
     yield(task);
     snprintf(text, sizeof text, "%.3f %Lf", 3.25, 1.5L);
     task->failed |= strcmp(text, "3.250 1.500000") != 0;
-    leave(task);
+    return ended(task);
 }
 
 Test(coroutine, the_stack_is_aligned_for_floating_point)
@@ -250,14 +250,14 @@ static __attribute__((noinline)) void traces_inner(struct task *task)
     task->frame_count = backtrace(task->frames, 32);
 }
 
-static void traces(void *arg)
+static struct rdl_coroutine *traces(void *arg)
 {
     struct task *task = arg;
 
     traces_inner(task);
     yield(task);
     traces_inner(task);
-    leave(task);
+    return ended(task);
 }
 
 Test(coroutine, a_backtrace_ends_at_its_first_frame)
@@ -298,14 +298,14 @@ Test(coroutine, the_saved_registers_of_a_parked_one_are_on_its_stack)
     finish(&task);
 }
 
-static void rounds_up(void *arg)
+static struct rdl_coroutine *rounds_up(void *arg)
 {
     struct task *task = arg;
 
     task->value = fegetround();
     fesetround(FE_UPWARD);
     yield(task);
-    leave(task);
+    return ended(task);
 }
 
 /* Saying it here keeps it a decision: control words are the thread's. */

@@ -103,11 +103,11 @@ static __attribute__((noinline)) int dig(int depth)
     return depth ? dig(depth - 1) + frame[0] : 0;
 }
 
-static void digs(void *arg)
+static struct rdl_coroutine *digs(void *arg)
 {
     (void)arg;
     sink = dig(100000000);
-    rdl_coroutine_leave(&co, &thread);
+    return &thread;
 }
 
 static void overflow_default(void)
@@ -178,11 +178,11 @@ static __attribute__((noinline)) void leap_from_half_way(void)
     sink = (unsigned char)frame[sizeof frame - 1];
 }
 
-static void leaps(void *arg)
+static struct rdl_coroutine *leaps(void *arg)
 {
     (void)arg;
     leap_from_half_way();
-    rdl_coroutine_leave(&co, &thread);
+    return &thread;
 }
 
 static void overflow_by_leap(void)

@@ -26,7 +26,7 @@ struct pair {
 #define EIGHT(x) x x x x x x x x
 
 #define COROUTINES(kind, call)                                                                     \
-    static void kind##_a(void *arg)                                                                \
+    static struct rdl_coroutine *kind##_a(void *arg)                                               \
     {                                                                                              \
         struct pair *pair = arg;                                                                   \
                                                                                                    \
@@ -34,17 +34,17 @@ struct pair {
             EIGHT(pair->switches++; call(&pair->a, &pair->b);)                                     \
         }                                                                                          \
         pair->stop = true;                                                                         \
-        rdl_coroutine_leave(&pair->a, &pair->b);                                                   \
+        return &pair->b;                                                                           \
     }                                                                                              \
                                                                                                    \
-    static void kind##_b(void *arg)                                                                \
+    static struct rdl_coroutine *kind##_b(void *arg)                                               \
     {                                                                                              \
         struct pair *pair = arg;                                                                   \
                                                                                                    \
         while (!pair->stop) {                                                                      \
             EIGHT(if (pair->stop) break; pair->switches++; call(&pair->b, &pair->a);)              \
         }                                                                                          \
-        rdl_coroutine_leave(&pair->b, &pair->main);                                                \
+        return &pair->main;                                                                        \
     }
 
 COROUTINES(inlined, rdl_coroutine_switch_inline)
