@@ -14,7 +14,7 @@
  *
  * Queues. Fibers that may not move are in local, which thieves can't see. Fresh ones are in fresh:
  * taken newest first by the loop, so that fork-join programs go depth first and need few stacks,
- * and oldest first by thieves, which gives them the largest share. What finds no room, and what comes from
+ * and oldest first by thieves, which gives them the largest share (sched/team.c). What finds no room, and what comes from
  * threads that are no loop of the team, is in the two queues of the injector: woken and fresh.
  *
  * Nobody starves, however long tasks take. Every second slice begins with the pick that is always made; of the
@@ -49,7 +49,6 @@
 enum {
     LIFO_STREAK = 3,
     EVERY_INJECTED = 61,
-    INJECTED_BATCH = 32,
     TIMERS_PER_TURN = 1024,
     FRAME_LINES = 6, /* prefetched of a fiber that runs next */
     BLOCK_LINES = 5,
@@ -114,40 +113,23 @@ void rdl_loop_init(struct rdl_loop *loop, struct rdl_driver *driver, struct rdl_
     rdl_deque_init(&loop->ready);
 }
 
-/* Who is still inside a post has a few instructions to go, and perhaps a system call. */
-static void wait_for_posters(const rdl_atomic(uint32_t) * posting)
+void rdl_posters_wait(const rdl_atomic(uint32_t) * posting)
 {
     /* acquire pairs with the release that ends a post. */
     while (rdl_atomic_load_acquire(posting))
         sched_yield();
 }
 
-void rdl_team_init(struct rdl_team *team, struct rdl_loop **loops, struct rdl_sleeper **sleepers,
-                   unsigned count)
-{
-    rdl_atomic_init(&team->posting, 0u);
-    rdl_idle_init(&team->idle, sleepers, count);
-    rdl_inject_init(&team->woken);
-    rdl_inject_init(&team->fresh);
-    team->count = count;
-    team->loops = loops;
-}
-
-void rdl_team_fini(struct rdl_team *team)
-{
-    wait_for_posters(&team->posting);
-}
-
 void rdl_loop_fini(struct rdl_loop *loop)
 {
-    wait_for_posters(&loop->posting);
+    rdl_posters_wait(&loop->posting);
     rdl_stack_cache_flush(&loop->stacks);
     loop->driver->ops->destroy(loop->driver);
 }
 
 /* Waking. */
 
-static void wake(struct rdl_loop *loop)
+void rdl_loop_wake(struct rdl_loop *loop)
 {
     struct rdl_loop *here = rdl_loop_current();
 
@@ -156,57 +138,34 @@ static void wake(struct rdl_loop *loop)
     loop->driver->ops->wake(loop->driver);
 }
 
-static void team_call(struct rdl_team *team)
-{
-    int which = rdl_idle_call(&team->idle);
-
-    if (which >= 0)
-        wake(team->loops[which]);
-}
-
-/*
- * A post is what makes a loop go on, perhaps to its end: what was posted may be the last thing that it was
- * waiting for, and its owner frees it. So whoever posts counts itself first, while the loop still has a
- * reason to live, and out again after the wake, its last touch.
- */
-static void begin_post(rdl_atomic(uint32_t) * posting)
-{
-    rdl_atomic_fetch_add_relaxed(posting, 1);
-}
-
-static void end_post(rdl_atomic(uint32_t) * posting)
-{
-    rdl_atomic_fetch_sub_release(posting, 1);
-}
-
 void rdl_loop_hold(struct rdl_loop *loop)
 {
-    begin_post(&loop->posting);
+    rdl_post_begin(&loop->posting);
 }
 
 void rdl_loop_let_go(struct rdl_loop *loop)
 {
-    end_post(&loop->posting);
+    rdl_post_end(&loop->posting);
 }
 
 void rdl_loop_stop(struct rdl_loop *loop)
 {
-    begin_post(&loop->posting);
+    rdl_post_begin(&loop->posting);
     rdl_atomic_store_release(&loop->stop_asked, true);
     if (rdl_idle_claim(&loop->sleeper))
-        wake(loop);
-    end_post(&loop->posting);
+        rdl_loop_wake(loop);
+    rdl_post_end(&loop->posting);
 }
 
 bool rdl_loop_post(struct rdl_loop *loop, struct rdl_runnable *r)
 {
     bool pushed;
 
-    begin_post(&loop->posting);
+    rdl_post_begin(&loop->posting);
     pushed = rdl_inbox_push(&loop->inbox, r);
     if (pushed && rdl_idle_claim(&loop->sleeper))
-        wake(loop);
-    end_post(&loop->posting);
+        rdl_loop_wake(loop);
+    rdl_post_end(&loop->posting);
     return pushed;
 }
 
@@ -250,25 +209,11 @@ static inline struct rdl_runnable *pop_local(struct rdl_loop *loop)
     return r;
 }
 
-/* Of a queue that is full, unless thieves have made room: its older half goes to the injector. */
-static __attribute__((noinline)) void make_room(struct rdl_loop *loop, struct rdl_deque *deque)
-{
-    struct rdl_runnable *first, *last;
-    unsigned count = rdl_deque_take_half(deque, &first);
-
-    if (!count)
-        return;
-    for (last = first; last->next; last = last->next)
-        ;
-    rdl_inject_push_list(deque == &loop->fresh ? &loop->team->fresh : &loop->team->woken, first,
-                         last, count);
-}
-
 /* Into a queue that thieves see: never a spin. */
 static void push_shared(struct rdl_loop *loop, struct rdl_deque *deque, struct rdl_runnable *r)
 {
     while (!rdl_deque_push(deque, r))
-        make_room(loop, deque);
+        rdl_team_make_room(loop, deque);
 }
 
 int64_t rdl_loop_look(struct rdl_loop *loop)
@@ -277,11 +222,7 @@ int64_t rdl_loop_look(struct rdl_loop *loop)
     return loop->now_ns;
 }
 
-/*
- * The debug mode that moves what may move. The fiber goes to the inbox of the loop after the one that it ran
- * on, and from there to where thieves can't see it: it does run there. False: that loop is closed.
- */
-static bool send_on(struct rdl_team *team, struct rdl_loop *from, struct rdl_fiber *fiber)
+bool rdl_loop_send_on(struct rdl_team *team, struct rdl_loop *from, struct rdl_fiber *fiber)
 {
     struct rdl_loop *to = team->loops[(fiber->home->index + 1) % team->count];
 
@@ -311,17 +252,11 @@ void rdl_loop_enqueue(struct rdl_loop *loop, struct rdl_runnable *r)
         return;
     }
     if (__builtin_expect(loop->team->moves, 0) && fiber->started &&
-        send_on(loop->team, loop, fiber))
+        rdl_loop_send_on(loop->team, loop, fiber))
         return;
     push_shared(loop, &loop->ready, r);
     if (!loop->polling) /* after a poll, one call for all of them */
-        team_call(loop->team);
-}
-
-/* Of a fiber that is runnable, and the caller's: may it be queued? Otherwise its strand has it. */
-static bool has_turn(struct rdl_fiber *fiber)
-{
-    return __builtin_expect(!fiber->strand, 1) || rdl_strand_enter(fiber);
+        rdl_team_call(loop->team);
 }
 
 /* After a fiber of strand has left its stack: the next in turn goes where it belongs. */
@@ -348,7 +283,7 @@ void rdl_loop_woken(struct rdl_loop *loop, struct rdl_fiber *fiber)
 {
     struct rdl_runnable *before = loop->lifo;
 
-    if (!has_turn(fiber))
+    if (!rdl_strand_has_turn(fiber))
         return;
     /* Woken by a fiber that will soon park, most likely to answer it: it runs next, while the data
      * is warm. Completions and timers wake in the order of their events. */
@@ -360,18 +295,6 @@ void rdl_loop_woken(struct rdl_loop *loop, struct rdl_fiber *fiber)
     } else {
         rdl_loop_enqueue(loop, &fiber->run);
     }
-}
-
-void rdl_team_woken(struct rdl_team *team, struct rdl_fiber *fiber)
-{
-    if (!has_turn(fiber))
-        return;
-    begin_post(&team->posting);
-    if (!__builtin_expect(team->moves, 0) || !send_on(team, NULL, fiber)) {
-        rdl_inject_push(fiber->started ? &team->woken : &team->fresh, &fiber->run);
-        team_call(team);
-    }
-    end_post(&team->posting);
 }
 
 static void count_tasks(struct rdl_loop *loop, int change)
@@ -406,13 +329,13 @@ static __attribute__((noinline)) void start_shared(struct rdl_loop *loop, struct
 
     push_shared(loop, &loop->fresh, &fiber->run); /* from here on another loop may have run it */
     if (!quiet || loop->local_first || rdl_deque_count(&loop->fresh) > 1)
-        team_call(loop->team);
+        rdl_team_call(loop->team);
 }
 
 void rdl_loop_start(struct rdl_loop *loop, struct rdl_fiber *fiber)
 {
     count_start(loop);
-    if (!has_turn(fiber))
+    if (!rdl_strand_has_turn(fiber))
         return;
     if (!loop->team || rdl_fiber_is(fiber, RADDLE_PINNED))
         push_local(loop, &fiber->run);
@@ -425,7 +348,7 @@ void rdl_loop_start_next(struct rdl_loop *loop, struct rdl_fiber *fiber)
     struct rdl_runnable *before = loop->lifo;
 
     count_start(loop);
-    if (!has_turn(fiber))
+    if (!rdl_strand_has_turn(fiber))
         return;
     if (!loop->team) {
         push_first(loop, &fiber->run);
@@ -437,62 +360,6 @@ void rdl_loop_start_next(struct rdl_loop *loop, struct rdl_fiber *fiber)
 }
 
 /* Picking. */
-
-/* What a queue of the injector gives to one loop, at most so many: the first is returned, the rest put into deque. */
-static struct rdl_runnable *take_injected(struct rdl_loop *loop, struct rdl_inject *inject,
-                                          unsigned most, struct rdl_deque *deque)
-{
-    unsigned waiting = rdl_inject_count(inject);
-    unsigned max = waiting / loop->team->count + 1;
-    unsigned count;
-    struct rdl_runnable *first, *r, *next;
-
-    if (!waiting)
-        return NULL;
-    first = rdl_inject_take(inject, max < most ? max : most, &count);
-    if (!first)
-        return NULL;
-    for (r = first->next; r; r = next) {
-        next = r->next;
-        push_shared(loop, deque, r);
-    }
-    /* Whoever queued this may have trusted a searcher that has found nothing, because we took it: the
-     * rest is worth another loop's while. A searcher says so itself when it ends. */
-    if (!loop->searching && (count > 1 || rdl_team_injected(loop->team)))
-        team_call(loop->team);
-    return first;
-}
-
-static struct rdl_runnable *take_woken(struct rdl_loop *loop)
-{
-    return take_injected(loop, &loop->team->woken, INJECTED_BATCH, &loop->ready);
-}
-
-static struct rdl_runnable *take_fresh(struct rdl_loop *loop, unsigned most)
-{
-    return take_injected(loop, &loop->team->fresh, most, &loop->fresh);
-}
-
-/* For a loop that has nothing else. */
-static struct rdl_runnable *take_any_injected(struct rdl_loop *loop)
-{
-    struct rdl_runnable *r = take_woken(loop);
-
-    return r ? r : take_fresh(loop, INJECTED_BATCH);
-}
-
-/* For a loop that has something to do. With a batch of fresh ones each time, trees of tasks that overflow are opened at
- * 32 more places at once, their tasks leave the caches, and two loops take longer for fib(32) than one. */
-static struct rdl_runnable *take_injected_in_turn(struct rdl_loop *loop)
-{
-    struct rdl_runnable *r;
-
-    loop->since_injected = 0; /* nothing can run in step with a count since it was served */
-    loop->woken_next = !loop->woken_next;
-    if (loop->woken_next)
-        return (r = take_woken(loop)) ? r : take_fresh(loop, 1);
-    return (r = take_fresh(loop, 1)) ? r : take_woken(loop);
-}
 
 /* The oldest of ready. Empty for its owner is empty for good, and seen without a call. */
 static inline struct rdl_runnable *take_ready(struct rdl_loop *loop)
@@ -516,7 +383,7 @@ static inline struct rdl_runnable *pick(struct rdl_loop *loop)
     }
     loop->lifo_streak = 0;
 
-    if (++loop->since_injected >= EVERY_INJECTED && (r = take_injected_in_turn(loop)))
+    if (++loop->since_injected >= EVERY_INJECTED && (r = rdl_team_take_in_turn(loop)))
         return r;
     loop->local_next = !loop->local_next;
     if (!loop->local_next && (r = take_ready(loop)))
@@ -527,7 +394,7 @@ static inline struct rdl_runnable *pick(struct rdl_loop *loop)
         return r;
     if ((r = rdl_deque_take(&loop->fresh)))
         return r;
-    return take_any_injected(loop);
+    return rdl_team_take(loop);
 }
 
 /* A slice begins: once for whoever has waited longest to start, once for the injector, and every second time with
@@ -544,8 +411,6 @@ static void begin_fairly(struct rdl_loop *loop)
         loop->next = rdl_deque_steal(&loop->fresh);
 }
 
-/* Stealing. */
-
 unsigned rdl_loop_random_below(struct rdl_loop *loop, unsigned bound)
 {
     uint64_t x = loop->random;
@@ -555,42 +420,6 @@ unsigned rdl_loop_random_below(struct rdl_loop *loop, unsigned bound)
     x ^= x << 17;
     loop->random = x;
     return (unsigned)((x >> 32) % bound);
-}
-
-static struct rdl_runnable *rob(struct rdl_loop *loop, struct rdl_loop *victim)
-{
-    struct rdl_runnable *first = NULL;
-    unsigned count = rdl_deque_steal_half(&victim->ready, &loop->ready, &first);
-
-    if (!count)
-        count = rdl_deque_steal_half(&victim->fresh, &loop->fresh, &first);
-    if (count)
-        rdl_atomic_store_relaxed(&loop->counters.steals,
-                                 rdl_atomic_load_relaxed(&loop->counters.steals) + count);
-    return first;
-}
-
-/* A loop with empty shared queues takes work from others: what it runs next, or NULL. */
-static struct rdl_runnable *search(struct rdl_loop *loop)
-{
-    struct rdl_team *team = loop->team;
-    struct rdl_runnable *found;
-    unsigned start;
-
-    if (!loop->searching && !rdl_idle_begin_search(&team->idle))
-        return NULL;
-    loop->searching = true;
-    found = take_any_injected(loop);
-    start = rdl_loop_random_below(loop, team->count);
-    for (unsigned i = 0; i < team->count && !found; i++) {
-        struct rdl_loop *victim = team->loops[(start + i) % team->count];
-        if (victim != loop)
-            found = rob(loop, victim);
-    }
-    loop->searching = false;
-    if (rdl_idle_end_search(&team->idle) && found)
-        team_call(team); /* makers of work have elided their calls because of us */
-    return found;
 }
 
 /* Begins a slice at now_ns. One that took too long makes the next shorter, so that tasks that work for long
@@ -691,7 +520,7 @@ static void turn(struct rdl_loop *loop)
     if (loop->team && rdl_deque_count(&loop->ready) + rdl_deque_count(&loop->fresh) +
                               (loop->local_first != NULL) >
                           1)
-        team_call(loop->team);
+        rdl_team_call(loop->team);
 }
 
 /* Whether something has come that this loop must not sleep over. After rdl_idle_sleep(). */
@@ -703,14 +532,7 @@ static bool recheck(struct rdl_loop *loop)
         return false;
     if (!rdl_inbox_empty(&loop->inbox) || rdl_atomic_load_relaxed(&loop->stop_asked))
         return true;
-    if (!team)
-        return false;
-    if (rdl_team_injected(team))
-        return true;
-    for (unsigned i = 0; i < team->count; i++)
-        if (rdl_deque_count(&team->loops[i]->ready) || rdl_deque_count(&team->loops[i]->fresh))
-            return true;
-    return false;
+    return team && rdl_team_has_work(team);
 }
 
 static void sleep_on(struct rdl_loop *loop)
@@ -736,7 +558,7 @@ static void sleep_on(struct rdl_loop *loop)
     poll_driver(loop, timeout);
     if (rdl_idle_awake(idle, &loop->sleeper) == RDL_CALLED) {
         loop->searching = true;
-        r = search(loop);
+        r = rdl_team_search(loop);
         if (r)
             rdl_loop_enqueue(loop, r);
     }
@@ -751,7 +573,7 @@ static struct rdl_runnable *rest(struct rdl_loop *loop)
     drain_inbox(loop);
     if (loop->local_first)
         return NULL;
-    if (loop->team && (r = search(loop)))
+    if (loop->team && (r = rdl_team_search(loop)))
         return r;
     if (loop->now_ns >= loop->trim_ns || loop->trim_ns == INT64_MAX)
         loop->trim_ns = rdl_stack_trim(&loop->stacks, loop->now_ns);
@@ -809,7 +631,7 @@ static __attribute__((noinline)) void land_moving(struct rdl_loop *loop, struct 
         return;
     count_tasks(loop, 1);
     prev->moving = false;
-    if (has_turn(prev))
+    if (rdl_strand_has_turn(prev))
         rdl_loop_enqueue(loop, &prev->run);
 }
 
@@ -836,7 +658,7 @@ static inline void land(struct rdl_loop *loop, struct rdl_fiber *prev)
             rdl_fiber_finish(loop, prev);
         break;
     case RDL_LEAVE_YIELD:
-        if (has_turn(prev))
+        if (rdl_strand_has_turn(prev))
             rdl_loop_enqueue(loop, &prev->run);
         break;
     case RDL_LEAVE_MOVE:

@@ -21,27 +21,16 @@
 #include "sched/deque.h"
 #include "sched/driver.h"
 #include "sched/fiber.h"
-#include "sched/idle.h"
 #include "sched/inbox.h"
-#include "sched/inject.h"
 #include "sched/pageout.h"
 #include "sched/runnable.h"
 #include "sched/stack.h"
+#include "sched/team.h"
 #include "sched/timer.h"
 
 enum {
     RDL_QUANTUM_NS = 150 * 1000, /* between two polls of a busy loop */
     RDL_SLICE = 64,              /* switches between two looks at the clock, at most */
-};
-
-/* Loops that steal from each other. Lives longer than they do. */
-struct rdl_team {
-    rdl_atomic(uint32_t) posting; /* threads inside rdl_team_woken() */
-    struct rdl_idle idle;
-    struct rdl_inject woken, fresh; /* the injector: fibers for any of the loops, oldest first */
-    unsigned count;
-    bool moves; /* debug: a migratable fiber goes on on another loop after each suspension */
-    struct rdl_loop **loops;
 };
 
 /* Written by the loop's thread, read by anyone. */
@@ -186,12 +175,6 @@ int64_t rdl_loop_look(struct rdl_loop *loop);
 /* Loop's thread: a number below bound, for who must not always choose the same. */
 unsigned rdl_loop_random_below(struct rdl_loop *loop, unsigned bound);
 
-/* As rdl_inject_count(): was there anything in the injector? */
-static inline bool rdl_team_injected(const struct rdl_team *team)
-{
-    return rdl_inject_count(&team->woken) || rdl_inject_count(&team->fresh);
-}
-
 /* Is anything else waiting to run on this loop? */
 static inline bool rdl_loop_busy(const struct rdl_loop *loop)
 {
@@ -218,10 +201,38 @@ void rdl_loop_start_now(struct rdl_loop *loop, struct rdl_fiber *self, struct rd
 /* Any thread: queues r on that loop. False: the loop is closed, and r still the caller's. */
 bool rdl_loop_post(struct rdl_loop *loop, struct rdl_runnable *r);
 
+/* Any thread. */
+void rdl_loop_wake(struct rdl_loop *loop);
+
+/*
+ * A post is what makes a loop go on, perhaps to its end: what was posted may be the last thing that it was
+ * waiting for, and its owner frees it. So whoever posts counts itself first, while the loop still has a
+ * reason to live, and out again after the wake, its last touch. Who is still inside a post has a few
+ * instructions to go, and perhaps a system call; whoever frees what is posted to waits for it.
+ */
+static inline void rdl_post_begin(rdl_atomic(uint32_t) * posting)
+{
+    rdl_atomic_fetch_add_relaxed(posting, 1);
+}
+
+static inline void rdl_post_end(rdl_atomic(uint32_t) * posting)
+{
+    rdl_atomic_fetch_sub_release(posting, 1);
+}
+
+void rdl_posters_wait(const rdl_atomic(uint32_t) * posting);
+
 /* Any thread, while it is sure that the loop exists, and for a few instructions: between the two
  * rdl_loop_fini() waits. For a post by somebody who may lose that certainty before it is done. */
 void rdl_loop_hold(struct rdl_loop *loop);
 void rdl_loop_let_go(struct rdl_loop *loop);
+
+/*
+ * The debug mode that moves what may move. The fiber goes to the inbox of the loop after the one that it ran
+ * on, and from there to where thieves can't see it: it does run there. False: that loop is closed. Of from, the
+ * calling thread's loop or NULL.
+ */
+bool rdl_loop_send_on(struct rdl_team *team, struct rdl_loop *from, struct rdl_fiber *fiber);
 
 /* Called by fiber.c, on the loop's thread. */
 void rdl_loop_leave(struct rdl_loop *loop, struct rdl_fiber *self, enum rdl_leaving how);
@@ -229,14 +240,6 @@ struct rdl_coroutine *rdl_loop_exit(struct rdl_loop *loop,
                                     struct rdl_fiber *self); /* where self's stack goes on */
 void rdl_loop_land(struct rdl_loop *loop);
 void rdl_loop_woken(struct rdl_loop *loop, struct rdl_fiber *fiber);
-void rdl_team_woken(struct rdl_team *team, struct rdl_fiber *fiber);
-
-/* Before anyone else can see it: a team of count loops, which may be made later, and their sleepers. */
-void rdl_team_init(struct rdl_team *team, struct rdl_loop **loops, struct rdl_sleeper **sleepers,
-                   unsigned count);
-
-/* Before the memory of a team goes away, whose loops have ended. */
-void rdl_team_fini(struct rdl_team *team);
 
 /* Charges cost, in switches, against the time slice: is it over, so that the loop has to poll first? */
 bool rdl_loop_slice_ends(struct rdl_loop *loop, int cost);

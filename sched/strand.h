@@ -6,10 +6,10 @@
  * is queued or runs, and knows of no others.
  *
  *     who                              calls
- *     makes a fiber runnable           rdl_strand_enter(), and queues the fiber if that says so
+ *     makes a fiber runnable           rdl_strand_has_turn(), and queues the fiber if that says so
  *     landed after a fiber of it       rdl_strand_pass(), and queues the fiber that it got
  *
- * All of it is in sched/loop.c.
+ * All of it is in sched/loop.c and sched/team.c.
  */
 #ifndef RDL_SCHED_STRAND_H
 #define RDL_SCHED_STRAND_H
@@ -18,10 +18,9 @@
 #include <stdint.h>
 
 #include "sched/atomic.h"
+#include "sched/fiber.h"
 #include "sched/lock.h"
 #include "sched/runnable.h"
-
-struct rdl_fiber;
 
 struct rdl_strand {
     rdl_atomic(uint32_t) references; /* its fibers', and its users' */
@@ -41,6 +40,12 @@ void rdl_strand_unref(struct rdl_strand *strand);
 
 /* Any thread, of a fiber that is runnable and the caller's. True: it has the turn, and still is the caller's. */
 bool rdl_strand_enter(struct rdl_fiber *fiber);
+
+/* Of a fiber that is runnable, and the caller's: may it be queued? Otherwise its strand has it. */
+static inline bool rdl_strand_has_turn(struct rdl_fiber *fiber)
+{
+    return __builtin_expect(!fiber->strand, 1) || rdl_strand_enter(fiber);
+}
 
 /* Whoever landed after the fiber that had the turn: the next one, which has it now and is the caller's; or
  * NULL, and the turn is nobody's. The caller keeps the strand from going. */

@@ -1,0 +1,169 @@
+/*
+ * sched/team.c - work that goes from loop to loop.
+ *
+ * The injector is two queues: woken fibers and fresh ones. From woken a loop takes a batch, from fresh, if it has
+ * something else to do, one.
+ */
+#include "sched/team.h"
+
+#include <stddef.h>
+
+#include "sched/fiber.h"
+#include "sched/loop.h"
+#include "sched/strand.h"
+
+enum { INJECTED_BATCH = 32 };
+
+void rdl_team_init(struct rdl_team *team, struct rdl_loop **loops, struct rdl_sleeper **sleepers,
+                   unsigned count)
+{
+    rdl_atomic_init(&team->posting, 0u);
+    rdl_idle_init(&team->idle, sleepers, count);
+    rdl_inject_init(&team->woken);
+    rdl_inject_init(&team->fresh);
+    team->count = count;
+    team->loops = loops;
+}
+
+void rdl_team_fini(struct rdl_team *team)
+{
+    rdl_posters_wait(&team->posting);
+}
+
+void rdl_team_call(struct rdl_team *team)
+{
+    int which = rdl_idle_call(&team->idle);
+
+    if (which >= 0)
+        rdl_loop_wake(team->loops[which]);
+}
+
+void rdl_team_woken(struct rdl_team *team, struct rdl_fiber *fiber)
+{
+    if (!rdl_strand_has_turn(fiber))
+        return;
+    rdl_post_begin(&team->posting);
+    if (!__builtin_expect(team->moves, 0) || !rdl_loop_send_on(team, NULL, fiber)) {
+        rdl_inject_push(fiber->started ? &team->woken : &team->fresh, &fiber->run);
+        rdl_team_call(team);
+    }
+    rdl_post_end(&team->posting);
+}
+
+bool rdl_team_has_work(const struct rdl_team *team)
+{
+    if (rdl_team_injected(team))
+        return true;
+    for (unsigned i = 0; i < team->count; i++)
+        if (rdl_deque_count(&team->loops[i]->ready) || rdl_deque_count(&team->loops[i]->fresh))
+            return true;
+    return false;
+}
+
+/* The injector. */
+
+void rdl_team_make_room(struct rdl_loop *loop, struct rdl_deque *deque)
+{
+    struct rdl_runnable *first, *last;
+    unsigned count = rdl_deque_take_half(deque, &first);
+
+    if (!count)
+        return;
+    for (last = first; last->next; last = last->next)
+        ;
+    rdl_inject_push_list(deque == &loop->fresh ? &loop->team->fresh : &loop->team->woken, first,
+                         last, count);
+}
+
+/* What a queue of the injector gives to one loop, at most so many: the first is returned, the rest put into deque. */
+static struct rdl_runnable *take_injected(struct rdl_loop *loop, struct rdl_inject *inject,
+                                          unsigned most, struct rdl_deque *deque)
+{
+    unsigned waiting = rdl_inject_count(inject);
+    unsigned max = waiting / loop->team->count + 1;
+    unsigned count;
+    struct rdl_runnable *first, *r, *next;
+
+    if (!waiting)
+        return NULL;
+    first = rdl_inject_take(inject, max < most ? max : most, &count);
+    if (!first)
+        return NULL;
+    for (r = first->next; r; r = next) {
+        next = r->next;
+        while (!rdl_deque_push(deque, r))
+            rdl_team_make_room(loop, deque);
+    }
+    /* Whoever queued this may have trusted a searcher that has found nothing, because we took it: the
+     * rest is worth another loop's while. A searcher says so itself when it ends. */
+    if (!loop->searching && (count > 1 || rdl_team_injected(loop->team)))
+        rdl_team_call(loop->team);
+    return first;
+}
+
+static struct rdl_runnable *take_woken(struct rdl_loop *loop)
+{
+    return take_injected(loop, &loop->team->woken, INJECTED_BATCH, &loop->ready);
+}
+
+static struct rdl_runnable *take_fresh(struct rdl_loop *loop, unsigned most)
+{
+    return take_injected(loop, &loop->team->fresh, most, &loop->fresh);
+}
+
+struct rdl_runnable *rdl_team_take(struct rdl_loop *loop)
+{
+    struct rdl_runnable *r = take_woken(loop);
+
+    return r ? r : take_fresh(loop, INJECTED_BATCH);
+}
+
+/* With a batch of fresh ones each time, trees of tasks that overflow are opened at
+ * 32 more places at once, their tasks leave the caches, and two loops take longer for fib(32) than one. */
+struct rdl_runnable *rdl_team_take_in_turn(struct rdl_loop *loop)
+{
+    struct rdl_runnable *r;
+
+    loop->since_injected = 0; /* nothing can run in step with a count since it was served */
+    loop->woken_next = !loop->woken_next;
+    if (loop->woken_next)
+        return (r = take_woken(loop)) ? r : take_fresh(loop, 1);
+    return (r = take_fresh(loop, 1)) ? r : take_woken(loop);
+}
+
+/* Stealing. */
+
+static struct rdl_runnable *rob(struct rdl_loop *loop, struct rdl_loop *victim)
+{
+    struct rdl_runnable *first = NULL;
+    unsigned count = rdl_deque_steal_half(&victim->ready, &loop->ready, &first);
+
+    if (!count)
+        count = rdl_deque_steal_half(&victim->fresh, &loop->fresh, &first);
+    if (count)
+        rdl_atomic_store_relaxed(&loop->counters.steals,
+                                 rdl_atomic_load_relaxed(&loop->counters.steals) + count);
+    return first;
+}
+
+struct rdl_runnable *rdl_team_search(struct rdl_loop *loop)
+{
+    struct rdl_team *team = loop->team;
+    struct rdl_runnable *found;
+    unsigned start;
+
+    if (!loop->searching && !rdl_idle_begin_search(&team->idle))
+        return NULL;
+    loop->searching = true;
+    found = rdl_team_take(loop);
+    start = rdl_loop_random_below(loop, team->count);
+    for (unsigned i = 0; i < team->count && !found; i++) {
+        struct rdl_loop *victim = team->loops[(start + i) % team->count];
+        if (victim != loop)
+            found = rob(loop, victim);
+    }
+    loop->searching = false;
+    if (rdl_idle_end_search(&team->idle) && found)
+        rdl_team_call(team); /* makers of work have elided their calls because of us */
+    return found;
+}
