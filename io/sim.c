@@ -256,7 +256,9 @@ static void shake(struct rdl_sim *sim)
     if (!loop->team)
         return;
     loop->lifo_streak = (unsigned)rdl_sim_below(world, 4);
-    loop->since_injected = (unsigned)rdl_sim_below(world, 61);
+    loop->since_injected = (unsigned)rdl_sim_below(world, RDL_EVERY_INJECTED);
+    loop->fair_slices = (unsigned)rdl_sim_below(world, 4);
+    loop->woken_next = rdl_sim_chance(world, 50);
     loop->local_next = rdl_sim_chance(world, 50);
 }
 

@@ -65,6 +65,7 @@ static void check_held(const struct raddle_gen *gen)
 static struct rdl_coroutine *gen_main(void *arg)
 {
     struct raddle_gen *gen = arg;
+    struct rdl_coroutine *to;
     int rc = gen->fn(gen, gen->arg);
 
     rdl_check(gen->task == rdl_task_self() && gen->task->gen == gen,
@@ -74,7 +75,9 @@ static struct rdl_coroutine *gen_main(void *arg)
     check_held(gen);
     gen->rc = rc;
     gen->state = ENDED;
-    return hand_back(gen);
+    to = hand_back(gen);
+    gen->inside.sp = NULL; /* a fault for who would resume it */
+    return to;
 }
 
 int raddle_gen_open_at(raddle_gen **out, raddle_gen_fn *fn, void *arg,

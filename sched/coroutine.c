@@ -37,6 +37,7 @@
 #include "sched/atomic.h"
 #include "sched/switch.h"
 
+_Static_assert(offsetof(struct rdl_coroutine, sp) == 0, "what switch_*.S takes it for");
 #if !RDL_ASAN && !RDL_TSAN
 _Static_assert(sizeof(struct rdl_coroutine) <= 32, "part of every task");
 #endif
@@ -104,7 +105,7 @@ static struct rdl_coroutine *run_told(void *arg)
     __tsan_switch_to_fiber(to->fiber, 0);
 #endif
     rdl_switch_stacks(&unused, to->sp);
-    abort(); /* somebody resumed a coroutine that had ended */
+    abort(); /* not reached: nobody knows what unused was set to */
 }
 
 #endif

@@ -17,10 +17,10 @@
  * and oldest first by thieves, which gives them the largest share (sched/team.c). What finds no room, and what comes from
  * threads that are no loop of the team, is in the two queues of the injector: woken and fresh.
  *
- * Nobody starves, however long tasks take. Every second slice begins with the pick that is always made; of the
- * others, half begin with the oldest fresh task and half with a look into the injector, which each
- * EVERY_INJECTED-th pick of a slice is, too (begin_fairly). From woken it takes a batch, from fresh one: as with
- * the oldest, each opens the tree of tasks at another place and needs stacks there.
+ * Nobody starves, however long tasks take. A slice begins with the oldest fresh task and a look into the injector,
+ * unless that was all that the one before had room for. If the loop comes to fresh by itself, it is every fourth
+ * slice that begins with the oldest: each opens the tree of tasks at another place and needs stacks there. For
+ * the same reason a loop that has something to do takes one fresh task from the injector, and woken ones in batches.
  *
  * Eager starts, on a loop that is alone. The new fiber is switched to without being queued, and its spawner is put
  * first in local: so it goes on as soon as the new one leaves its stack, before anything else of this loop runs,
@@ -48,7 +48,6 @@
 
 enum {
     LIFO_STREAK = 3,
-    EVERY_INJECTED = 61,
     TIMERS_PER_TURN = 1024,
     FRAME_LINES = 6, /* prefetched of a fiber that runs next */
     BLOCK_LINES = 5,
@@ -209,13 +208,6 @@ static inline struct rdl_runnable *pop_local(struct rdl_loop *loop)
     return r;
 }
 
-/* Into a queue that thieves see: never a spin. */
-static void push_shared(struct rdl_loop *loop, struct rdl_deque *deque, struct rdl_runnable *r)
-{
-    while (!rdl_deque_push(deque, r))
-        rdl_team_make_room(loop, deque);
-}
-
 int64_t rdl_loop_look(struct rdl_loop *loop)
 {
     loop->now_ns = rdl_sys_now();
@@ -254,7 +246,7 @@ void rdl_loop_enqueue(struct rdl_loop *loop, struct rdl_runnable *r)
     if (__builtin_expect(loop->team->moves, 0) && fiber->started &&
         rdl_loop_send_on(loop->team, loop, fiber))
         return;
-    push_shared(loop, &loop->ready, r);
+    rdl_team_push_ready(loop, r);
     if (!loop->polling) /* after a poll, one call for all of them */
         rdl_team_call(loop->team);
 }
@@ -327,7 +319,7 @@ static __attribute__((noinline)) void start_shared(struct rdl_loop *loop, struct
 {
     bool quiet = fiber->quiet;
 
-    push_shared(loop, &loop->fresh, &fiber->run); /* from here on another loop may have run it */
+    rdl_team_push_fresh(loop, &fiber->run); /* from here on another loop may have run it */
     if (!quiet || loop->local_first || rdl_deque_count(&loop->fresh) > 1)
         rdl_team_call(loop->team);
 }
@@ -383,8 +375,9 @@ static inline struct rdl_runnable *pick(struct rdl_loop *loop)
     }
     loop->lifo_streak = 0;
 
-    if (++loop->since_injected >= EVERY_INJECTED && (r = rdl_team_take_in_turn(loop)))
+    if (++loop->since_injected >= RDL_EVERY_INJECTED && (r = rdl_team_take_in_turn(loop)))
         return r;
+    loop->usual = true;
     loop->local_next = !loop->local_next;
     if (!loop->local_next && (r = take_ready(loop)))
         return r;
@@ -392,22 +385,24 @@ static inline struct rdl_runnable *pick(struct rdl_loop *loop)
         return r;
     if ((r = take_ready(loop)))
         return r;
-    if ((r = rdl_deque_take(&loop->fresh)))
+    if ((r = rdl_deque_take(&loop->fresh))) {
+        loop->newest = true;
         return r;
+    }
     return rdl_team_take(loop);
 }
 
-/* A slice begins: once for whoever has waited longest to start, once for the injector, and every second time with
- * the usual pick, so that tasks of which each takes a slice keep nobody from the loop. */
+/* After a poll of a loop that goes on. Tasks of which each takes a slice keep nobody from it: those for which a slice
+ * begins here, nor those that are picked as usual. */
 static void begin_fairly(struct rdl_loop *loop)
 {
-    unsigned number = loop->slices++;
+    bool newest = loop->newest;
 
-    if (!loop->team || number % 2 || loop->next)
+    if (!loop->team || !loop->usual)
         return;
-    if (number % 4)
-        loop->since_injected = EVERY_INJECTED;
-    else if (!rdl_deque_empty(&loop->fresh))
+    loop->usual = loop->newest = false;
+    loop->since_injected = RDL_EVERY_INJECTED;
+    if ((!newest || loop->fair_slices++ % 4 == 0) && !rdl_deque_empty(&loop->fresh))
         loop->next = rdl_deque_steal(&loop->fresh);
 }
 

@@ -31,6 +31,7 @@
 enum {
     RDL_QUANTUM_NS = 150 * 1000, /* between two polls of a busy loop */
     RDL_SLICE = 64,              /* switches between two looks at the clock, at most */
+    RDL_EVERY_INJECTED = 61,     /* picks between two looks into the injector, at most */
 };
 
 /* Written by the loop's thread, read by anyone. */
@@ -62,10 +63,13 @@ struct rdl_loop {
     /* Queues of its own. */
     struct rdl_runnable *lifo; /* the fiber woken last; only in a team */
     unsigned lifo_streak;
-    unsigned slices;         /* begun by a poll, so far */
-    unsigned since_injected; /* picks since the last look there */
-    bool woken_next;         /* the injector's queues take turns */
-    bool local_next;         /* local and ready take turns */
+    unsigned since_injected; /* picks since the last look there; RDL_EVERY_INJECTED: it is due */
+    unsigned
+        fair_slices; /* that might have begun with the oldest fresh one and the injector, so far */
+    bool usual,
+        newest; /* in this slice: was one picked from the loop's queues, was it the newest fresh one? */
+    bool woken_next; /* the injector's queues take turns */
+    bool local_next; /* local and ready take turns */
     struct rdl_runnable *local_first, *local_last;
     struct rdl_runnable *next; /* picked already: the loop's own stack begins with it */
 

@@ -56,8 +56,8 @@ rdl_switch_stacks:
     mov     x9, sp
     str     x9, [x0]
 
-.Lload:
     mov     sp, x1
+.Lload:
     ldp     d14, d15, [sp, #144]
     ldp     d12, d13, [sp, #128]
     ldp     d10, d11, [sp, #112]
@@ -109,7 +109,8 @@ rdl_switch_start:
     mov     x0, x20
     blr     x19
     ldr     x1, [x0]
-    b       .Lload
+    mov     sp, x1
+    b       .Lload          /* whose frame this is now */
     .cfi_endproc
     .size   rdl_switch_start, .-rdl_switch_start
 

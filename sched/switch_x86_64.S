@@ -10,10 +10,9 @@
  * What else has to be restored is known to the code at pc alone. So this file, the inline switch in
  * coroutine.h and fresh coroutines can resume each other.
  *
- * Indirect jumps, not ret: a ret into another stack than that of its call is predicted wrong. Used
- * where coroutine.h has no inline switch. Each target
- * begins with endbr64, save the return address, which needs notrack. The note claims IBT only: the
- * shadow stack, if there is one, is not switched.
+ * Indirect jumps, not ret: a ret into another stack than that of its call is predicted wrong. rdl_switch_stacks()
+ * is used where coroutine.h has no inline switch. Each target begins with endbr64, save the return address, which
+ * needs notrack. The note claims IBT only: the shadow stack, if there is one, is not switched.
  */
     .text
 

@@ -62,22 +62,37 @@ bool rdl_team_has_work(const struct rdl_team *team)
 
 /* The injector. */
 
-void rdl_team_make_room(struct rdl_loop *loop, struct rdl_deque *deque)
+/* What is full stays as it is, and keeps its order: with the older half in the injector, some would go round and round
+ * and never run. */
+void rdl_team_push_ready(struct rdl_loop *loop, struct rdl_runnable *r)
+{
+    if (!rdl_deque_push(&loop->ready, r))
+        rdl_inject_push(&loop->team->woken, r);
+}
+
+/* Of a queue that is full, unless thieves have made room: its older half goes to the injector. */
+static __attribute__((noinline)) void make_room(struct rdl_loop *loop)
 {
     struct rdl_runnable *first, *last;
-    unsigned count = rdl_deque_take_half(deque, &first);
+    unsigned count = rdl_deque_take_half(&loop->fresh, &first);
 
     if (!count)
         return;
     for (last = first; last->next; last = last->next)
         ;
-    rdl_inject_push_list(deque == &loop->fresh ? &loop->team->fresh : &loop->team->woken, first,
-                         last, count);
+    rdl_inject_push_list(&loop->team->fresh, first, last, count);
 }
 
-/* What a queue of the injector gives to one loop, at most so many: the first is returned, the rest put into deque. */
+void rdl_team_push_fresh(struct rdl_loop *loop, struct rdl_runnable *r)
+{
+    while (!rdl_deque_push(&loop->fresh, r))
+        make_room(loop);
+}
+
+/* What a queue of the injector gives to one loop, at most so many: the first is returned, the rest pushed. */
 static struct rdl_runnable *take_injected(struct rdl_loop *loop, struct rdl_inject *inject,
-                                          unsigned most, struct rdl_deque *deque)
+                                          unsigned most,
+                                          void (*push)(struct rdl_loop *, struct rdl_runnable *))
 {
     unsigned waiting = rdl_inject_count(inject);
     unsigned max = waiting / loop->team->count + 1;
@@ -91,8 +106,7 @@ static struct rdl_runnable *take_injected(struct rdl_loop *loop, struct rdl_inje
         return NULL;
     for (r = first->next; r; r = next) {
         next = r->next;
-        while (!rdl_deque_push(deque, r))
-            rdl_team_make_room(loop, deque);
+        push(loop, r);
     }
     /* Whoever queued this may have trusted a searcher that has found nothing, because we took it: the
      * rest is worth another loop's while. A searcher says so itself when it ends. */
@@ -101,14 +115,17 @@ static struct rdl_runnable *take_injected(struct rdl_loop *loop, struct rdl_inje
     return first;
 }
 
+/* Not more than ready has use for: what is in the injector can be taken by any loop. */
 static struct rdl_runnable *take_woken(struct rdl_loop *loop)
 {
-    return take_injected(loop, &loop->team->woken, INJECTED_BATCH, &loop->ready);
+    unsigned most = rdl_deque_count(&loop->ready) < INJECTED_BATCH ? INJECTED_BATCH : 1;
+
+    return take_injected(loop, &loop->team->woken, most, rdl_team_push_ready);
 }
 
 static struct rdl_runnable *take_fresh(struct rdl_loop *loop, unsigned most)
 {
-    return take_injected(loop, &loop->team->fresh, most, &loop->fresh);
+    return take_injected(loop, &loop->team->fresh, most, rdl_team_push_fresh);
 }
 
 struct rdl_runnable *rdl_team_take(struct rdl_loop *loop)

@@ -53,8 +53,9 @@ bool rdl_team_has_work(const struct rdl_team *team);
 
 /* On the thread of loop, which is one of the team's: */
 
-/* Half of deque, one of the loop's shared ones, which is full, goes to the injector, unless thieves have made room. */
-void rdl_team_make_room(struct rdl_loop *loop, struct rdl_deque *deque);
+/* r is woken, r is fresh: into the loop's shared queues, or into the injector. Never a spin. */
+void rdl_team_push_ready(struct rdl_loop *loop, struct rdl_runnable *r);
+void rdl_team_push_fresh(struct rdl_loop *loop, struct rdl_runnable *r);
 
 /* From the injector: what loop runs next, or NULL. More of it goes to the loop's shared queues. */
 struct rdl_runnable *rdl_team_take(struct rdl_loop *loop);

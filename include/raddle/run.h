@@ -57,8 +57,9 @@ struct raddle_run_options {
  * RADDLE_RUN_MOVE, "scrub" is RADDLE_RUN_SCRUB.
  *
  * The first SIGINT cancels the main task; the second has the action that was set before the run. With one loop, and
- * neither RADDLE_RUN_SIGQUIT nor a watch for slow steps (slow_ns, or debug mode's), that loop sees to it itself, and the run starts no thread: where the
- * program and its executors have none either, nothing has to be locked, which is fastest on one CPU.
+ * neither RADDLE_RUN_SIGQUIT nor a watch for slow steps (slow_ns, or debug mode's), that loop sees to it itself, and
+ * the run starts no thread: where the program and its executors have none either, nothing has to be locked, which is
+ * fastest on one CPU.
  *
  * Returns   what main_fn returned, or, with main_fn not called,
  *           -EBUSY            inside a loop

@@ -144,6 +144,7 @@ struct injected {
     struct rdl_ticket ticket;
     rdl_atomic(unsigned) parks, wakes, yielding, over;
     unsigned long worst;
+    int64_t burn_ns; /* in each turn of those who give way */
 };
 
 static int gives_way(void *arg)
@@ -151,8 +152,10 @@ static int gives_way(void *arg)
     struct injected *in = arg;
 
     rdl_atomic_fetch_add_acq_rel(&in->yielding, 1u);
-    while (!rdl_atomic_load_acquire(&in->over))
+    while (!rdl_atomic_load_acquire(&in->over)) {
+        test_burn(in->burn_ns);
         EXPECT_EQ(raddle_yield(), 0);
+    }
     return 0;
 }
 
@@ -228,7 +231,7 @@ RuntimeTest(fairness, who_is_woken_by_a_thread_runs_beside_tasks_that_only_give_
  * woken ones come in batches; one for each look into the injector would be 61 turns for each. And they don't
  * stand behind what is fresh, most of which has not run when they do.
  */
-enum { CROWD = 500, BACKLOG = 40000, TURNS_PER_WAKE = 15 };
+enum { CROWD = 500, BACKLOG = 40000, TURNS_PER_WAKE = 15, RAN_BETWEEN_MAX = 8, SLICES = 200 };
 
 struct crowd {
     struct injected in; /* its parks, wakes, yielding, over */
@@ -289,11 +292,17 @@ static int counts_turns_of_crowd(void *arg)
         test_let_park(tasks[i]);
     for (unsigned i = 0; i < crowd->backlog; i++)
         EXPECT_EQ(raddle_spawn(&g, NULL, runs_once, crowd, NULL), 0);
+    for (int i = 0; crowd->in.burn_ns && i < SLICES;
+         i++) { /* until slices have found their length */
+        test_burn(crowd->in.burn_ns);
+        EXPECT_EQ(raddle_yield(), 0);
+    }
     EXPECT_EQ(pthread_create(&thread, NULL, wakes_crowd, crowd), 0);
     pthread_join(thread, NULL);
     while (rdl_atomic_load_acquire(&crowd->in.wakes) < crowd->count &&
            crowd->waited < YIELDS_ENOUGH) {
         crowd->waited += rdl_inject_count(&rdl_loop_current()->team->woken) != 0;
+        test_burn(crowd->in.burn_ns);
         EXPECT_EQ(raddle_yield(), 0);
     }
     rdl_atomic_store_release(&crowd->in.over, 1u);
@@ -331,11 +340,99 @@ RuntimeTest(fairness, who_is_woken_by_a_thread_does_not_stand_behind_what_has_no
     EXPECT(soon);
 }
 
+/* Each turn takes more than a slice: it isn't their count that the injector waits for. */
+RuntimeTest(fairness, who_is_woken_by_a_thread_runs_beside_tasks_that_take_long)
+{
+    static struct crowd crowd = {.count = 1, .in = {.burn_ns = RADDLE_US(300)}};
+
+    test_keep_still();
+    cr_assert_eq(test_run_on(LOOPS, counts_turns_of_crowd, &crowd), 0);
+    EXPECT_IN(crowd.waited, 0, RAN_BETWEEN_MAX);
+}
+
+/*
+ * More migratable tasks than the loops' queues have room for: all have their turns, and what has not started, too.
+ */
+enum { DANCERS = 1000, DANCES = 10, LATE = 2000, DANCES_MAX = 20000 };
+
+struct dance {
+    struct injected in;
+    unsigned turns[DANCERS];
+    rdl_atomic(unsigned long) all;
+    rdl_atomic(unsigned) began, late;
+    unsigned long wanted; /* turns of all */
+};
+
+static int dances(void *arg)
+{
+    struct dance *dance = arg;
+    unsigned index = rdl_atomic_fetch_add_acq_rel(&dance->began, 1u);
+
+    while (!rdl_atomic_load_acquire(&dance->in.over)) {
+        test_burn(dance->in.burn_ns);
+        if (rdl_atomic_load_acquire(&dance->began) == DANCERS) {
+            dance->turns[index]++;
+            rdl_atomic_fetch_add_relaxed(&dance->all, 1ul);
+        }
+        EXPECT_EQ(raddle_yield(), 0);
+    }
+    return 0;
+}
+
+static int comes_late(void *arg)
+{
+    struct dance *dance = arg;
+
+    rdl_atomic_fetch_add_relaxed(&dance->late, 1u);
+    return 0;
+}
+
+static int runs_dance(void *arg)
+{
+    static const struct raddle_spawn_options migratable = {.mobility = RADDLE_MIGRATABLE};
+    struct dance *dance = arg;
+    struct raddle_group g;
+
+    EXPECT_EQ(raddle_group_open(&g, NULL), 0);
+    for (unsigned i = 0; i < DANCERS; i++)
+        EXPECT_EQ(raddle_spawn(&g, NULL, dances, dance, &migratable), 0);
+    while (rdl_atomic_load_acquire(&dance->began) < DANCERS)
+        EXPECT_EQ(raddle_yield(), 0);
+    for (unsigned i = 0; !dance->in.burn_ns && i < LATE; i++)
+        EXPECT_EQ(raddle_spawn(&g, NULL, comes_late, dance, NULL), 0);
+    while (rdl_atomic_load_acquire(&dance->all) < dance->wanted &&
+           !(rdl_atomic_load_acquire(&dance->late) == LATE))
+        EXPECT_EQ(raddle_yield(), 0);
+    rdl_atomic_store_release(&dance->in.over, 1u);
+    return raddle_group_close(&g, 0);
+}
+
+RuntimeTest(fairness, of_many_migratable_tasks_that_take_long_each_has_its_turns)
+{
+    static struct dance dance = {.wanted = DANCERS * DANCES, .in = {.burn_ns = RADDLE_US(100)}};
+
+    if (test_left_out("chance says how often each loop runs"))
+        return;
+    test_keep_still();
+    cr_assert_eq(test_run_on(LOOPS, runs_dance, &dance), 0);
+    for (unsigned i = 0; i < DANCERS; i++)
+        EXPECT_IN(dance.turns[i], DANCES / 2, DANCES * 2);
+}
+
+RuntimeTest(fairness, beside_many_migratable_tasks_what_has_not_started_has_its_turn)
+{
+    static struct dance dance = {.wanted = (unsigned long)DANCERS * DANCES_MAX};
+
+    test_keep_still();
+    cr_assert_eq(test_run_on(LOOPS, runs_dance, &dance), 0);
+    EXPECT_IN(dance.all, 0, dance.wanted / 4);
+}
+
 /*
  * Fresh tasks of which each takes more than a slice: between two turns of a task that gives way, a few of them
  * run, however many there are.
  */
-enum { LONG_TASKS = 100, RAN_BETWEEN_MAX = 8 };
+enum { LONG_TASKS = 100 };
 
 struct long_tasks {
     struct {

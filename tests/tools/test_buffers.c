@@ -72,6 +72,15 @@ Test(buffers, what_a_crowd_has_not_needed_for_long_goes_back_while_it_works)
     }
     cr_assert_eq(mapped, CROWD);
     cr_assert_eq(unmapped, CROWD - MANY);
+
+    /* It is back: it maps once more what has gone, and loses nothing of it while it works. */
+    for (int round = 0; round < 4; round++) {
+        borrow_all(buffers);
+        for (int i = 0; i < CROWD; i++)
+            rdl_buffer_put(buffers[i]);
+    }
+    cr_assert_eq(mapped, CROWD + CROWD - MANY);
+    cr_assert_eq(unmapped, CROWD - MANY);
     rdl_buffers_trim();
     rdl_sys_set_hook(NULL);
 }

@@ -37,11 +37,21 @@ static void count_loan(void)
 {
     if (count < least)
         least = count;
+    if (count < surplus)
+        surplus = count; /* the rest is needed after all */
     if (++loans < WINDOW)
         return;
     surplus = least;
     least = count;
     loans = 0;
+}
+
+/* Under the lock. */
+static void put_first(struct free_buffer *given)
+{
+    given->next = first;
+    first = given;
+    count++;
 }
 
 /* Under the lock: the one used last, which is there. */
@@ -73,21 +83,14 @@ char *rdl_buffer_get(void)
     return (char *)taken;
 }
 
-static void keep(struct free_buffer *given)
-{
-    rdl_lock_acquire(&lock);
-    given->next = first;
-    first = given;
-    count++;
-    rdl_lock_release(&lock);
-}
-
 /* False: it is kept, as the process has too many separate mappings already. */
 static bool give_back(struct free_buffer *buffer)
 {
     if (rdl_sys_munmap(buffer, RDL_BUFFER_BYTES) == 0)
         return true;
-    keep(buffer);
+    rdl_lock_acquire(&lock);
+    put_first(buffer);
+    rdl_lock_release(&lock);
     return false;
 }
 
@@ -100,12 +103,13 @@ void rdl_buffer_put(char *buffer)
         return;
     rdl_lock_acquire(&lock);
     needless = surplus && count >= KEPT;
-    surplus -= needless;
+    if (needless)
+        surplus--;
+    else
+        put_first(given);
     rdl_lock_release(&lock);
     if (needless)
         (void)give_back(given);
-    else
-        keep(given);
 }
 
 void rdl_buffers_shed(void)
@@ -115,6 +119,8 @@ void rdl_buffers_shed(void)
     for (int i = 0; i < SHED_AT_ONCE; i++) {
         rdl_lock_acquire(&lock);
         shed = count > KEPT ? take_first() : NULL;
+        if (shed && surplus)
+            surplus--;
         rdl_lock_release(&lock);
         if (!shed || !give_back(shed))
             return;
