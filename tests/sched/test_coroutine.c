@@ -127,7 +127,7 @@ static struct rdl_coroutine *holds_memory(void *arg)
     struct task *task = arg;
     char *text = malloc(32);
 
-    __asm__ volatile("" : "+r"(text)); /* or the compiler does without the block */
+    __asm__ volatile("" : : "r"(text) : "memory"); /* or the compiler does without the block */
     task->value = text != NULL;
     yield(task);
     free(text);
