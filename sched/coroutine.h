@@ -15,8 +15,7 @@
 #include "sched/annotate.h"
 
 struct rdl_coroutine {
-    void *
-        sp; /* where the context is saved; meaningless while the coroutine runs, and after it has ended */
+    void *sp; /* where the context is saved; means nothing while it runs, or when it has ended */
     const char *low; /* the stack is [low, top); both NULL for a thread's own stack */
     const char *top;
     uint32_t valgrind_id; /* VALGRIND_STACK_REGISTER's, 0 without Valgrind */

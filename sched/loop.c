@@ -14,8 +14,8 @@
  *
  * Queues. Fibers that may not move are in local, which thieves can't see. Fresh ones are in fresh:
  * taken newest first by the loop, so that fork-join programs go depth first and need few stacks,
- * and oldest first by thieves, which gives them the largest share (sched/team.c). What finds no room, and what comes from
- * threads that are no loop of the team, is in the two queues of the injector: woken and fresh.
+ * and oldest first by thieves, which gives them the largest share. What finds no room, and what comes from
+ * threads that are no loop of the team, is in the injector (sched/team.c).
  *
  * Nobody starves, however long tasks take. A slice begins with the oldest fresh task and a look into the injector,
  * unless that was all that the one before had room for. If the loop comes to fresh by itself, it is every fourth
@@ -37,6 +37,7 @@
 #define _GNU_SOURCE
 #include "sched/loop.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <sched.h>
 #include <stddef.h>
@@ -400,6 +401,7 @@ static void begin_fairly(struct rdl_loop *loop)
 
     if (!loop->team || !loop->usual)
         return;
+    assert(!loop->next); /* only a slice that isn't over leaves a callback there */
     loop->usual = loop->newest = false;
     loop->since_injected = RDL_EVERY_INJECTED;
     if ((!newest || loop->fair_slices++ % 4 == 0) && !rdl_deque_empty(&loop->fresh))

@@ -64,12 +64,11 @@ struct rdl_loop {
     struct rdl_runnable *lifo; /* the fiber woken last; only in a team */
     unsigned lifo_streak;
     unsigned since_injected; /* picks since the last look there; RDL_EVERY_INJECTED: it is due */
-    unsigned
-        fair_slices; /* that might have begun with the oldest fresh one and the injector, so far */
-    bool usual,
-        newest; /* in this slice: was one picked from the loop's queues, was it the newest fresh one? */
-    bool woken_next; /* the injector's queues take turns */
-    bool local_next; /* local and ready take turns */
+    unsigned fair_slices;    /* of those in which newest was set, so far */
+    bool usual;              /* in this slice one was picked from the loop's queues */
+    bool newest;             /* and one of those was fresh */
+    bool woken_next;         /* the injector's queues take turns */
+    bool local_next;         /* local and ready take turns */
     struct rdl_runnable *local_first, *local_last;
     struct rdl_runnable *next; /* picked already: the loop's own stack begins with it */
 
@@ -205,7 +204,7 @@ void rdl_loop_start_now(struct rdl_loop *loop, struct rdl_fiber *self, struct rd
 /* Any thread: queues r on that loop. False: the loop is closed, and r still the caller's. */
 bool rdl_loop_post(struct rdl_loop *loop, struct rdl_runnable *r);
 
-/* Any thread. */
+/* Any thread that has claimed the loop's sleeper (sched/idle.h): its driver goes on. */
 void rdl_loop_wake(struct rdl_loop *loop);
 
 /*
@@ -224,6 +223,7 @@ static inline void rdl_post_end(rdl_atomic(uint32_t) * posting)
     rdl_atomic_fetch_sub_release(posting, 1);
 }
 
+/* Until nobody is inside a post that began before. What they did happened before it returns. */
 void rdl_posters_wait(const rdl_atomic(uint32_t) * posting);
 
 /* Any thread, while it is sure that the loop exists, and for a few instructions: between the two
@@ -233,17 +233,18 @@ void rdl_loop_let_go(struct rdl_loop *loop);
 
 /*
  * The debug mode that moves what may move. The fiber goes to the inbox of the loop after the one that it ran
- * on, and from there to where thieves can't see it: it does run there. False: that loop is closed. Of from, the
- * calling thread's loop or NULL.
+ * on, and from there to where thieves can't see it: it does run there. False: that loop is closed. from: the calling
+ * thread's loop, or NULL.
  */
 bool rdl_loop_send_on(struct rdl_team *team, struct rdl_loop *from, struct rdl_fiber *fiber);
 
 /* Called by fiber.c, on the loop's thread. */
 void rdl_loop_leave(struct rdl_loop *loop, struct rdl_fiber *self, enum rdl_leaving how);
-struct rdl_coroutine *rdl_loop_exit(struct rdl_loop *loop,
-                                    struct rdl_fiber *self); /* where self's stack goes on */
 void rdl_loop_land(struct rdl_loop *loop);
 void rdl_loop_woken(struct rdl_loop *loop, struct rdl_fiber *fiber);
+
+/* By fiber.c, too: self has ended. Returns who is resumed next, by its coroutine's return; whoever that is lands. */
+struct rdl_coroutine *rdl_loop_exit(struct rdl_loop *loop, struct rdl_fiber *self);
 
 /* Charges cost, in switches, against the time slice: is it over, so that the loop has to poll first? */
 bool rdl_loop_slice_ends(struct rdl_loop *loop, int cost);

@@ -1,8 +1,13 @@
 /*
  * sched/team.c - work that goes from loop to loop.
  *
- * The injector is two queues: woken fibers and fresh ones. From woken a loop takes a batch, from fresh, if it has
- * something else to do, one.
+ * The injector is two queues, woken fibers and fresh ones, so that who is woken doesn't stand behind what nobody has
+ * waited for yet. From woken a loop takes a batch; from fresh, if it has something else to do, one. The two take
+ * turns, so that neither starves the other.
+ *
+ * Nothing that is queued is slept over, by the protocol of sched/idle.c: whoever queues something calls
+ * rdl_team_call() after it, whose fence comes between the push and its look for sleepers; a loop that goes to sleep
+ * asks rdl_team_has_work() after rdl_idle_sleep(), whose fence comes between its being listed and that look.
  */
 #include "sched/team.h"
 
@@ -135,8 +140,8 @@ struct rdl_runnable *rdl_team_take(struct rdl_loop *loop)
     return r ? r : take_fresh(loop, INJECTED_BATCH);
 }
 
-/* With a batch of fresh ones each time, trees of tasks that overflow are opened at
- * 32 more places at once, their tasks leave the caches, and two loops take longer for fib(32) than one. */
+/* With a batch of fresh ones each time, trees of tasks that overflow are opened at 32 more places at once, their tasks
+ * leave the caches, and two loops take longer for fib(32) than one. */
 struct rdl_runnable *rdl_team_take_in_turn(struct rdl_loop *loop)
 {
     struct rdl_runnable *r;

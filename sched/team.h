@@ -36,7 +36,7 @@ void rdl_team_init(struct rdl_team *team, struct rdl_loop **loops, struct rdl_sl
 /* Before the memory of a team goes away, whose loops have ended. */
 void rdl_team_fini(struct rdl_team *team);
 
-/* Any thread: there is work; if a loop sleeps and nobody searches, one is woken. */
+/* Any thread, after it has queued something that any loop may run: if one sleeps and nobody searches, it is woken. */
 void rdl_team_call(struct rdl_team *team);
 
 /* Any thread: fiber, which the caller has woken and which any of the loops may run. */
@@ -48,7 +48,7 @@ static inline bool rdl_team_injected(const struct rdl_team *team)
     return rdl_inject_count(&team->woken) || rdl_inject_count(&team->fresh);
 }
 
-/* Is there something that a loop of the team could run? */
+/* Is there something that any loop of the team could run? For one that is about to sleep, after rdl_idle_sleep(). */
 bool rdl_team_has_work(const struct rdl_team *team);
 
 /* On the thread of loop, which is one of the team's: */

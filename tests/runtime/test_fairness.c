@@ -237,9 +237,9 @@ struct crowd {
     struct injected in; /* its parks, wakes, yielding, over */
     struct rdl_ticket tickets[CROWD];
     unsigned count, backlog;
-    unsigned long waited;
-    rdl_atomic(unsigned) fresh_ran;
-    unsigned ran_before_fire, ran_before_wake; /* of the last one that woke */
+    unsigned long waited; /* turns of the main task while woken ones were in the injector */
+    rdl_atomic(unsigned) fresh_ran, ran_before_wake; /* of the last one that woke */
+    unsigned ran_before_fire;
 };
 
 static int runs_once(void *arg)
@@ -258,7 +258,7 @@ static int waits_once(void *arg)
 
     crowd->tickets[rdl_atomic_fetch_add_acq_rel(&crowd->in.parks, 1u)] = ticket;
     EXPECT_EQ(rdl_fiber_park(self, RDL_PARK_CANCELLABLE, "a thread", 0), 1);
-    crowd->ran_before_wake = rdl_atomic_load_relaxed(&crowd->fresh_ran);
+    rdl_atomic_store_relaxed(&crowd->ran_before_wake, rdl_atomic_load_relaxed(&crowd->fresh_ran));
     rdl_atomic_fetch_add_acq_rel(&crowd->in.wakes, 1u);
     return 0;
 }
@@ -292,8 +292,8 @@ static int counts_turns_of_crowd(void *arg)
         test_let_park(tasks[i]);
     for (unsigned i = 0; i < crowd->backlog; i++)
         EXPECT_EQ(raddle_spawn(&g, NULL, runs_once, crowd, NULL), 0);
-    for (int i = 0; crowd->in.burn_ns && i < SLICES;
-         i++) { /* until slices have found their length */
+    /* Slices find their length, if turns are long. */
+    for (int i = 0; crowd->in.burn_ns && i < SLICES; i++) {
         test_burn(crowd->in.burn_ns);
         EXPECT_EQ(raddle_yield(), 0);
     }

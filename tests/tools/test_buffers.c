@@ -32,6 +32,12 @@ static void borrow_all(char *buffers[CROWD])
     }
 }
 
+static void return_all(char *buffers[CROWD])
+{
+    for (int i = 0; i < CROWD; i++)
+        rdl_buffer_put(buffers[i]);
+}
+
 Test(buffers, a_crowd_maps_its_buffers_once)
 {
     static char *buffers[CROWD];
@@ -39,8 +45,7 @@ Test(buffers, a_crowd_maps_its_buffers_once)
     rdl_sys_set_hook(count_calls);
     for (int round = 0; round < 10; round++) {
         borrow_all(buffers);
-        for (int i = 0; i < CROWD; i++)
-            rdl_buffer_put(buffers[i]);
+        return_all(buffers);
     }
     cr_assert_eq(mapped, CROWD);
     cr_assert_eq(unmapped, 0);
@@ -63,8 +68,7 @@ Test(buffers, what_a_crowd_has_not_needed_for_long_goes_back_while_it_works)
 
     rdl_sys_set_hook(count_calls);
     borrow_all(buffers);
-    for (int i = 0; i < CROWD; i++)
-        rdl_buffer_put(buffers[i]);
+    return_all(buffers);
     for (int i = 0; i < 3 * LONG; i++) {
         rdl_buffer_put(rdl_buffer_get());
         if (i < LONG / 2)
@@ -76,8 +80,7 @@ Test(buffers, what_a_crowd_has_not_needed_for_long_goes_back_while_it_works)
     /* It is back: it maps once more what has gone, and loses nothing of it while it works. */
     for (int round = 0; round < 4; round++) {
         borrow_all(buffers);
-        for (int i = 0; i < CROWD; i++)
-            rdl_buffer_put(buffers[i]);
+        return_all(buffers);
     }
     cr_assert_eq(mapped, CROWD + CROWD - MANY);
     cr_assert_eq(unmapped, CROWD - MANY);
@@ -91,16 +94,14 @@ Test(buffers, what_cannot_be_unmapped_is_kept)
 
     rdl_sys_set_hook(count_calls);
     borrow_all(buffers);
-    for (int i = 0; i < CROWD; i++)
-        rdl_buffer_put(buffers[i]);
+    return_all(buffers);
     verdict = -ENOMEM;
     rdl_buffers_shed();
     cr_assert_eq(unmapped, 1);
     borrow_all(buffers);
     cr_assert_eq(mapped, CROWD);
     verdict = 0;
-    for (int i = 0; i < CROWD; i++)
-        rdl_buffer_put(buffers[i]);
+    return_all(buffers);
     rdl_buffers_trim();
     rdl_sys_set_hook(NULL);
 }
