@@ -2,8 +2,8 @@
  * sched/deque.h - the bounded work-stealing ring of one loop.
  *
  * The owner pushes and takes at one end, newest first; anyone steals at the other, oldest first. It
- * holds RDL_DEQUE_SLOTS runnables and is never resized: a full ring says so, and the owner moves
- * its oldest half to the injector.
+ * holds RDL_DEQUE_SLOTS runnables and is never resized: a full ring says so, and the owner puts
+ * something into the injector (sched/team.c).
  *
  *     call          who          gets
  *     push          the owner

@@ -18,7 +18,7 @@
  * threads that are no loop of the team, is in the injector (sched/team.c).
  *
  * Nobody starves, however long tasks take. A slice begins with the oldest fresh task and a look into the injector,
- * unless that was all that the one before had room for. If the loop comes to fresh by itself, it is every fourth
+ * unless the one before had room for no pick from the loop's queues. If the loop comes to fresh by itself, it is every fourth
  * slice that begins with the oldest: each opens the tree of tasks at another place and needs stacks there. For
  * the same reason a loop that has something to do takes one fresh task from the injector, and woken ones in batches.
  *
@@ -514,9 +514,10 @@ static void turn(struct rdl_loop *loop)
         rdl_pager_work(loop);
     /* What the poll, the timers and the inbox made runnable: one of it runs here, the rest is worth
      * another loop's while. */
-    if (loop->team && rdl_deque_count(&loop->ready) + rdl_deque_count(&loop->fresh) +
-                              (loop->local_first != NULL) >
-                          1)
+    if (loop->team && (rdl_team_injected(loop->team) || rdl_deque_count(&loop->ready) +
+                                                                rdl_deque_count(&loop->fresh) +
+                                                                (loop->local_first != NULL) >
+                                                            1))
         rdl_team_call(loop->team);
 }
 

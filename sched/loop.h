@@ -31,7 +31,7 @@
 enum {
     RDL_QUANTUM_NS = 150 * 1000, /* between two polls of a busy loop */
     RDL_SLICE = 64,              /* switches between two looks at the clock, at most */
-    RDL_EVERY_INJECTED = 61,     /* picks between two looks into the injector, at most */
+    RDL_EVERY_INJECTED = 61,     /* picks between two looks into the injector; lifo's don't count */
 };
 
 /* Written by the loop's thread, read by anyone. */

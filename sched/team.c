@@ -17,7 +17,10 @@
 #include "sched/loop.h"
 #include "sched/strand.h"
 
-enum { INJECTED_BATCH = 32 };
+enum {
+    INJECTED_BATCH = 32,
+    EVERY_CROWDED = 8, /* picks between two looks while ready is full and a crowd waits behind it */
+};
 
 void rdl_team_init(struct rdl_team *team, struct rdl_loop **loops, struct rdl_sleeper **sleepers,
                    unsigned count)
@@ -67,8 +70,7 @@ bool rdl_team_has_work(const struct rdl_team *team)
 
 /* The injector. */
 
-/* What is full stays as it is, and keeps its order: with the older half in the injector, some would go round and round
- * and never run. */
+/* What is full stays as it is: with its older half in the injector, some would go round and round and never run. */
 void rdl_team_push_ready(struct rdl_loop *loop, struct rdl_runnable *r)
 {
     if (!rdl_deque_push(&loop->ready, r))
@@ -120,11 +122,18 @@ static struct rdl_runnable *take_injected(struct rdl_loop *loop, struct rdl_inje
     return first;
 }
 
-/* Not more than ready has use for: what is in the injector can be taken by any loop. */
+static bool is_nearly_full(const struct rdl_deque *deque)
+{
+    return rdl_deque_count(deque) + INJECTED_BATCH > RDL_DEQUE_SLOTS;
+}
+
+/* As many as ready has room for: none is pushed back into the injector, behind those that came later. */
 static struct rdl_runnable *take_woken(struct rdl_loop *loop)
 {
-    unsigned most = rdl_deque_count(&loop->ready) < INJECTED_BATCH ? INJECTED_BATCH : 1;
+    unsigned used = rdl_deque_count(&loop->ready), most = INJECTED_BATCH;
 
+    if (is_nearly_full(&loop->ready))
+        most = used < RDL_DEQUE_SLOTS ? RDL_DEQUE_SLOTS - used : 1;
     return take_injected(loop, &loop->team->woken, most, rdl_team_push_ready);
 }
 
@@ -144,9 +153,13 @@ struct rdl_runnable *rdl_team_take(struct rdl_loop *loop)
  * leave the caches, and two loops take longer for fib(32) than one. */
 struct rdl_runnable *rdl_team_take_in_turn(struct rdl_loop *loop)
 {
+    bool crowded =
+        is_nearly_full(&loop->ready) && rdl_inject_count(&loop->team->woken) > INJECTED_BATCH;
     struct rdl_runnable *r;
 
-    loop->since_injected = 0; /* nothing can run in step with a count since it was served */
+    /* Nothing can run in step with a count since it was served. While a crowd waits behind a full queue, of which each
+     * look takes as many as there is room for, looks are closer: 1 in 61 would be all that it gets. */
+    loop->since_injected = crowded ? RDL_EVERY_INJECTED - EVERY_CROWDED : 0;
     loop->woken_next = !loop->woken_next;
     if (loop->woken_next)
         return (r = take_woken(loop)) ? r : take_fresh(loop, 1);

@@ -236,7 +236,7 @@ enum { CROWD = 500, BACKLOG = 40000, TURNS_PER_WAKE = 15, RAN_BETWEEN_MAX = 8, S
 struct crowd {
     struct injected in; /* its parks, wakes, yielding, over */
     struct rdl_ticket tickets[CROWD];
-    unsigned count, backlog;
+    unsigned count, backlog, yielders; /* beside the one of each loop */
     unsigned long waited; /* turns of the main task while woken ones were in the injector */
     rdl_atomic(unsigned) fresh_ran, ran_before_wake; /* of the last one that woke */
     unsigned ran_before_fire;
@@ -284,7 +284,9 @@ static int counts_turns_of_crowd(void *arg)
 
     EXPECT_EQ(raddle_group_open(&g, NULL), 0);
     EXPECT_EQ(raddle_spawn(&g, NULL, gives_way, &crowd->in, &there), 0);
-    test_await(&crowd->in.yielding, 1);
+    for (unsigned i = 0; i < crowd->yielders; i++)
+        EXPECT_EQ(raddle_spawn(&g, NULL, gives_way, &crowd->in, &migratable), 0);
+    test_await(&crowd->in.yielding, 1 + crowd->yielders);
     for (unsigned i = 0; i < crowd->count; i++)
         EXPECT_EQ(raddle_spawn(&g, &tasks[i], waits_once, crowd, &migratable), 0);
     test_await(&crowd->in.parks, crowd->count);
@@ -320,6 +322,20 @@ RuntimeTest(fairness, a_crowd_that_a_thread_wakes_runs_beside_tasks_that_only_gi
     EXPECT_IN(crowd.waited, 0, CROWD * TURNS_PER_WAKE);
 }
 
+/* As many as leave the queues that they are woken into half empty, and as many as fill them. */
+RuntimeTest(fairness, a_crowd_that_a_thread_wakes_runs_beside_many_that_only_give_way)
+{
+    static const unsigned yielders[] = {400, 1000};
+    static struct crowd crowd;
+
+    test_keep_still();
+    for (unsigned i = 0; i < sizeof(yielders) / sizeof(yielders[0]); i++) {
+        crowd = (struct crowd){.count = CROWD, .yielders = yielders[i]};
+        cr_assert_eq(test_run_on(LOOPS, counts_turns_of_crowd, &crowd), 0);
+        EXPECT_IN(crowd.waited, 0, CROWD * 12);
+    }
+}
+
 /* That a loop's thread doesn't run for a while, with most of the backlog still to come or with the one that is woken,
  * is not what this is about: so one time of many is enough. */
 RuntimeTest(fairness, who_is_woken_by_a_thread_does_not_stand_behind_what_has_not_started)
@@ -353,11 +369,18 @@ RuntimeTest(fairness, who_is_woken_by_a_thread_runs_beside_tasks_that_take_long)
 /*
  * More migratable tasks than the loops' queues have room for: all have their turns, and what has not started, too.
  */
-enum { DANCERS = 1000, DANCES = 10, LATE = 2000, DANCES_MAX = 20000 };
+enum {
+    DANCERS = 1000,
+    DANCES = 10,
+    LATE = 2000,
+    DANCES_MAX = 20000,
+    MORE = 4000,
+    MORE_DANCES = 100
+};
 
 struct dance {
     struct injected in;
-    unsigned turns[DANCERS];
+    unsigned dancers, turns[MORE];
     rdl_atomic(unsigned long) all;
     rdl_atomic(unsigned) began, late;
     unsigned long wanted; /* turns of all */
@@ -370,7 +393,7 @@ static int dances(void *arg)
 
     while (!rdl_atomic_load_acquire(&dance->in.over)) {
         test_burn(dance->in.burn_ns);
-        if (rdl_atomic_load_acquire(&dance->began) == DANCERS) {
+        if (rdl_atomic_load_acquire(&dance->began) == dance->dancers) {
             dance->turns[index]++;
             rdl_atomic_fetch_add_relaxed(&dance->all, 1ul);
         }
@@ -394,9 +417,9 @@ static int runs_dance(void *arg)
     struct raddle_group g;
 
     EXPECT_EQ(raddle_group_open(&g, NULL), 0);
-    for (unsigned i = 0; i < DANCERS; i++)
+    for (unsigned i = 0; i < dance->dancers; i++)
         EXPECT_EQ(raddle_spawn(&g, NULL, dances, dance, &migratable), 0);
-    while (rdl_atomic_load_acquire(&dance->began) < DANCERS)
+    while (rdl_atomic_load_acquire(&dance->began) < dance->dancers)
         EXPECT_EQ(raddle_yield(), 0);
     for (unsigned i = 0; !dance->in.burn_ns && i < LATE; i++)
         EXPECT_EQ(raddle_spawn(&g, NULL, comes_late, dance, NULL), 0);
@@ -407,25 +430,106 @@ static int runs_dance(void *arg)
     return raddle_group_close(&g, 0);
 }
 
-RuntimeTest(fairness, of_many_migratable_tasks_that_take_long_each_has_its_turns)
+static void dances_are_shared(struct dance *dance, unsigned turns)
 {
-    static struct dance dance = {.wanted = DANCERS * DANCES, .in = {.burn_ns = RADDLE_US(100)}};
-
     if (test_left_out("chance says how often each loop runs"))
         return;
+    dance->wanted = (unsigned long)dance->dancers * turns;
     test_keep_still();
-    cr_assert_eq(test_run_on(LOOPS, runs_dance, &dance), 0);
-    for (unsigned i = 0; i < DANCERS; i++)
-        EXPECT_IN(dance.turns[i], DANCES / 2, DANCES * 2);
+    cr_assert_eq(test_run_on(LOOPS, runs_dance, dance), 0);
+    for (unsigned i = 0; i < dance->dancers; i++)
+        EXPECT_IN(dance->turns[i], turns / 3, turns * 3);
+}
+
+RuntimeTest(fairness, of_many_migratable_tasks_that_take_long_each_has_its_turns)
+{
+    static struct dance dance = {.dancers = DANCERS, .in = {.burn_ns = RADDLE_US(100)}};
+
+    dances_are_shared(&dance, DANCES);
+}
+
+RuntimeTest(fairness, of_many_migratable_tasks_that_are_short_each_has_its_turns)
+{
+    static struct dance dance = {.dancers = MORE, .in = {.burn_ns = RADDLE_US(2)}};
+
+    dances_are_shared(&dance, MORE_DANCES);
 }
 
 RuntimeTest(fairness, beside_many_migratable_tasks_what_has_not_started_has_its_turn)
 {
-    static struct dance dance = {.wanted = (unsigned long)DANCERS * DANCES_MAX};
+    static struct dance dance = {.dancers = DANCERS, .wanted = (unsigned long)DANCERS * DANCES_MAX};
 
     test_keep_still();
     cr_assert_eq(test_run_on(LOOPS, runs_dance, &dance), 0);
     EXPECT_IN(dance.all, 0, dance.wanted / 4);
+}
+
+/*
+ * On each loop a chain of fresh tasks, each of which starts the next and ends: the newest is there at every pick. One that
+ * is older has its turn all the same.
+ */
+enum { LINKS_MAX = 1000 * 1000 };
+
+struct chain {
+    struct raddle_group *group;
+    rdl_atomic(unsigned) * satisfied;
+    unsigned long links;
+    rdl_atomic(bool) older_ran;
+    bool older_started, counted;
+};
+
+static int is_older(void *arg)
+{
+    struct chain *chain = arg;
+
+    rdl_atomic_store_relaxed(&chain->older_ran, true);
+    return 0;
+}
+
+/* Both go on until both are satisfied, or neither loop would be busy for the other. */
+static int is_link(void *arg)
+{
+    struct chain *chain = arg;
+
+    chain->links++;
+    if (!chain->older_started && chain->links > 1000) {
+        chain->older_started = true;
+        EXPECT_EQ(raddle_spawn(chain->group, NULL, is_older, chain, NULL), 0);
+    }
+    if (!chain->counted &&
+        (rdl_atomic_load_relaxed(&chain->older_ran) || chain->links >= LINKS_MAX)) {
+        chain->counted = true;
+        rdl_atomic_fetch_add_acq_rel(chain->satisfied, 1u);
+    }
+    if (rdl_atomic_load_acquire(chain->satisfied) < LOOPS)
+        EXPECT_EQ(raddle_spawn(chain->group, NULL, is_link, chain, NULL), 0);
+    return 0;
+}
+
+static int runs_chains(void *arg)
+{
+    struct chain *chains = arg;
+    rdl_atomic(unsigned) satisfied;
+    struct raddle_group g;
+
+    rdl_atomic_init(&satisfied, 0u);
+    EXPECT_EQ(raddle_group_open(&g, NULL), 0);
+    for (unsigned i = 0; i < LOOPS; i++) {
+        struct raddle_spawn_options there = {.loop = loop_of_team(i)};
+        chains[i] = (struct chain){.group = &g, .satisfied = &satisfied};
+        EXPECT_EQ(raddle_spawn(&g, NULL, is_link, &chains[i], &there), 0);
+    }
+    return raddle_group_close(&g, 0);
+}
+
+RuntimeTest(fairness, beside_a_chain_of_fresh_tasks_an_older_one_has_its_turn)
+{
+    struct chain chains[LOOPS];
+
+    test_keep_still();
+    cr_assert_eq(test_run_on(LOOPS, runs_chains, chains), 0);
+    for (unsigned i = 0; i < LOOPS; i++)
+        EXPECT_IN(chains[i].links, 1, LINKS_MAX);
 }
 
 /*

@@ -46,6 +46,13 @@ static void count_loan(void)
     loans = 0;
 }
 
+/* Under the lock: one goes back. */
+static void count_surplus(void)
+{
+    surplus -= surplus > 0;
+    least -= least > 0;
+}
+
 /* Under the lock. */
 static void put_first(struct free_buffer *given)
 {
@@ -104,7 +111,7 @@ void rdl_buffer_put(char *buffer)
     rdl_lock_acquire(&lock);
     needless = surplus && count >= KEPT;
     if (needless)
-        surplus--;
+        count_surplus();
     else
         put_first(given);
     rdl_lock_release(&lock);
@@ -119,8 +126,8 @@ void rdl_buffers_shed(void)
     for (int i = 0; i < SHED_AT_ONCE; i++) {
         rdl_lock_acquire(&lock);
         shed = count > KEPT ? take_first() : NULL;
-        if (shed && surplus)
-            surplus--;
+        if (shed)
+            count_surplus();
         rdl_lock_release(&lock);
         if (!shed || !give_back(shed))
             return;
