@@ -20,6 +20,7 @@
 #include "runtime/task.h"
 #include "sched/line.h"
 #include "sched/pool.h"
+#include "sched/spin.h"
 #include "sched/sys.h"
 
 struct raddle_executor {
@@ -69,6 +70,7 @@ int raddle_executor_create(const struct raddle_executor_options *options, raddle
         .idle_ns = options->idle_ns,
         .queue_limit = options->queue_limit,
         .nice = options->nice,
+        .spin_ns = RDL_SPIN_NS,
         .name = options->name,
     };
     rc = rdl_pool_create(&pool, &executor->pool);
@@ -247,6 +249,7 @@ static int wait_for(raddle_executor *executor, struct rdl_fiber *self, struct ca
     while (!call->finished) {
         call->ticket = rdl_fiber_arm(self, how);
         rdl_lock_release(&call->lock);
+        self->home->jobs++;
         (void)rdl_fiber_park(self, how, "a job in an executor", (uint64_t)(uintptr_t)call->fn);
         if (how == RDL_PARK_CANCELLABLE) {
             rc = rdl_cancel_check(self);

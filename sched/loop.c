@@ -107,6 +107,7 @@ void rdl_loop_init(struct rdl_loop *loop, struct rdl_driver *driver, struct rdl_
     loop->looked_ns = loop->now_ns;
     rdl_timers_init(&loop->timers, loop->now_ns);
     rdl_stack_cache_init(&loop->stacks);
+    rdl_spin_init(&loop->spin, driver->ops->now ? 0 : RDL_SPIN_NS);
     rdl_pager_init(&loop->pager);
     rdl_inbox_init(&loop->inbox);
     rdl_deque_init(&loop->fresh);
@@ -521,16 +522,18 @@ static void turn(struct rdl_loop *loop)
         rdl_team_call(loop->team);
 }
 
+/* From other threads. */
+static bool has_come(const struct rdl_loop *loop)
+{
+    if (!rdl_inbox_empty(&loop->inbox) || rdl_atomic_load_relaxed(&loop->stop_asked))
+        return true;
+    return loop->team && rdl_team_has_work(loop->team);
+}
+
 /* Whether something has come that this loop must not sleep over. After rdl_idle_sleep(). */
 static bool recheck(struct rdl_loop *loop)
 {
-    struct rdl_team *team = loop->team;
-
-    if (RDL_PLANTED(WAKE))
-        return false;
-    if (!rdl_inbox_empty(&loop->inbox) || rdl_atomic_load_relaxed(&loop->stop_asked))
-        return true;
-    return team && rdl_team_has_work(team);
+    return !RDL_PLANTED(WAKE) && has_come(loop);
 }
 
 static void sleep_on(struct rdl_loop *loop)
@@ -563,10 +566,49 @@ static void sleep_on(struct rdl_loop *loop)
     turn(loop);
 }
 
+/* Looks around until something comes, for as long as a spin may last. False: nothing has. */
+static bool spin(struct rdl_loop *loop)
+{
+    int64_t since = rdl_sys_now();
+
+    do {
+        poll_driver(loop, 0);
+        if (has_come(loop)) {
+            rdl_spin_ended(&loop->spin, false);
+            return true;
+        }
+        if (loop->local_first || loop->stop || rdl_timers_next(&loop->timers) <= loop->now_ns)
+            return true;
+        rdl_cpu_relax();
+    } while (rdl_spin_goes_on(&loop->spin, loop->now_ns - since));
+    rdl_spin_ended(&loop->spin, true);
+    return false;
+}
+
+/* Nothing to run, but a job is with a thread of an executor: it may end before the loop would have gone to sleep and
+ * woken. In a team the loop counts as a searcher meanwhile, so that nobody is called for what it sees first. False:
+ * nothing has come. */
+static bool spin_for_job(struct rdl_loop *loop, struct rdl_runnable **found)
+{
+    bool came;
+
+    if (!rdl_spin_pays(&loop->spin) || (loop->team && !rdl_idle_begin_search(&loop->team->idle)))
+        return false;
+    loop->searching = loop->team != NULL;
+    came = spin(loop);
+    if (loop->team)
+        *found = rdl_team_search(loop);
+    if (came)
+        turn(loop);
+    return came || *found;
+}
+
 /* Nothing to run: look elsewhere, then sleep until there is. */
 static struct rdl_runnable *rest(struct rdl_loop *loop)
 {
-    struct rdl_runnable *r;
+    bool single = loop->jobs == 1;
+    struct rdl_runnable *r = NULL;
+    int64_t since = single ? rdl_sys_now() : 0;
 
     drain_inbox(loop);
     if (loop->local_first)
@@ -575,7 +617,12 @@ static struct rdl_runnable *rest(struct rdl_loop *loop)
         return r;
     if (loop->now_ns >= loop->trim_ns || loop->trim_ns == INT64_MAX)
         loop->trim_ns = rdl_stack_trim(&loop->stacks, loop->now_ns);
+    loop->jobs = 0;
+    if (single && spin_for_job(loop, &r))
+        return r;
     sleep_on(loop);
+    if (single)
+        rdl_spin_slept(&loop->spin, loop->now_ns - since);
     return NULL;
 }
 

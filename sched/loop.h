@@ -24,6 +24,7 @@
 #include "sched/inbox.h"
 #include "sched/pageout.h"
 #include "sched/runnable.h"
+#include "sched/spin.h"
 #include "sched/stack.h"
 #include "sched/team.h"
 #include "sched/timer.h"
@@ -69,6 +70,8 @@ struct rdl_loop {
     bool newest;             /* and one of those was fresh */
     bool woken_next;         /* the injector's queues take turns */
     bool local_next;         /* local and ready take turns */
+    unsigned jobs;           /* that tasks began to wait for since the loop last rested */
+    struct rdl_spin spin;    /* while there is one */
     struct rdl_runnable *local_first, *local_last;
     struct rdl_runnable *next; /* picked already: the loop's own stack begins with it */
 

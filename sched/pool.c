@@ -12,13 +12,9 @@
  * there; so at most one ended thread is ever unjoined, and whoever has joined that has outlived all
  * before it. rdl_pool_close() waits until all have left their id, and joins the last.
  *
- * Spinning, by option. A worker that has nothing to do looks for a signal for a while before it
- * sleeps, but only if its last jobs came singly and soon: a wait that ended in time, after one job,
- * earns credit, and spinning in vain spends it. Measured with 2 CPUs, one job at a time: 0.8 to 2
- * us there and back if the one who waits for the job spins too, instead of 3 to 30 as the scheduler
- * pleases. If that one sleeps nothing is gained, its wake dominates; and with 64 empty jobs at a
- * time, spinning after each batch made 100 ns of CPU per job into 850. Hence off by default, and
- * the one-job rule.
+ * Spinning, by option (spin.h). A worker that has nothing to do looks for a signal for a while before it
+ * sleeps, but only if it has had one job since it last waited: with 64 empty jobs at a time,
+ * spinning after each batch made 100 ns of CPU per job into 850.
  *
  * Simulated. Where the loop that submits has a driver with a clock of its own, a worker is not a thread but a
  * chore of that driver (step()): it takes a job and runs it, and when it is called again, the job has ended.
@@ -32,7 +28,6 @@
 #include <errno.h>
 #include <linux/futex.h>
 #include <pthread.h>
-#include <sched.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -42,6 +37,7 @@
 #include <unistd.h>
 
 #include "sched/loop.h"
+#include "sched/spin.h"
 #include "sched/sys.h"
 
 enum {
@@ -49,8 +45,6 @@ enum {
     DEFAULT_QUEUE = 65536,
     THREADS_MAX = 16384,
     SPIN_MAX_NS = 1000000,
-    WAKE_NS = 20000, /* what it takes to wake a halted CPU */
-    SPIN_CREDIT = 4,
     NAME_BYTES = 16, /* of a thread, as the kernel has it */
 };
 
@@ -59,9 +53,9 @@ enum {
 struct worker {
     struct rdl_handoff_worker base;
     struct rdl_pool *pool;
-    unsigned credit; /* the worker's own: how often it may spin */
-    unsigned taken;  /* the worker's own: jobs since it last waited */
-    bool used;       /* under threads: a thread has this record */
+    struct rdl_spin spin; /* the worker's own */
+    unsigned taken;       /* the worker's own: jobs since it last waited */
+    bool used;            /* under threads: a thread has this record */
 
     /* Of one that is simulated. */
     struct rdl_chore chore;
@@ -77,7 +71,7 @@ struct rdl_pool {
     int64_t idle_ns;
     int nice; /* of the threads, absolute */
     bool set_nice;
-    int64_t spin_ns; /* 0: never */
+    struct rdl_spin spin; /* what a worker begins with */
     char name[NAME_BYTES];
     pthread_mutex_t threads;
     pthread_cond_t gone; /* alive became 0 */
@@ -152,7 +146,8 @@ static int grow(struct rdl_pool *pool, bool first, struct rdl_handoff_duty *duty
         rc = worker ? start_worker(worker) : -EAGAIN;
         if (rc == 0) {
             worker->used = true;
-            worker->credit = worker->taken = 0;
+            worker->spin = pool->spin;
+            worker->taken = 0;
             pool->alive++;
             rdl_handoff_grown(&pool->handoff, first, &worker->base);
         } else {
@@ -186,16 +181,16 @@ static bool wait_for_signal(struct worker *worker)
     bool single = worker->taken == 1;
 
     worker->taken = 0;
-    if (worker->credit && single) {
+    if (single && rdl_spin_pays(&worker->spin)) {
         do {
             for (unsigned i = 0; i < 16; i++)
                 rdl_cpu_relax();
             if (rdl_handoff_signalled(&worker->base)) {
-                worker->credit = SPIN_CREDIT;
+                rdl_spin_ended(&worker->spin, false);
                 return true;
             }
-        } while (rdl_sys_now() - since < pool->spin_ns);
-        worker->credit--;
+        } while (rdl_spin_goes_on(&worker->spin, rdl_sys_now() - since));
+        rdl_spin_ended(&worker->spin, true);
     }
     if (!rdl_handoff_sleep(&worker->base))
         return true;
@@ -203,8 +198,8 @@ static bool wait_for_signal(struct worker *worker)
         futex_wait(&worker->base.signal, RDL_HANDOFF_ASLEEP, pool->idle_ns - waited);
         waited = rdl_sys_now() - since;
         if (rdl_handoff_signalled(&worker->base)) {
-            if (single && pool->spin_ns && waited < pool->spin_ns + WAKE_NS)
-                worker->credit = SPIN_CREDIT;
+            if (single)
+                rdl_spin_slept(&worker->spin, waited);
             return true;
         }
     }
@@ -346,23 +341,11 @@ static int decide(struct rdl_pool *pool)
     return good ? 0 : -ENOTSUP;
 }
 
-static unsigned allowed_cpus(void)
-{
-    cpu_set_t set;
-    long online;
-
-    if (sched_getaffinity(0, sizeof(set), &set) == 0)
-        return (unsigned)CPU_COUNT(&set);
-    /* More CPUs than the set can hold. */
-    online = sysconf(_SC_NPROCESSORS_ONLN);
-    return online > 0 ? (unsigned)online : 1;
-}
-
 int rdl_pool_create(const struct rdl_pool_options *options, struct rdl_pool **out)
 {
     static const struct rdl_pool_options defaults;
     const struct rdl_pool_options *o = options ? options : &defaults;
-    unsigned cpus = allowed_cpus();
+    unsigned cpus = rdl_sys_cpus();
     unsigned max_threads = o->max_threads;
     struct rdl_pool *pool;
 
@@ -379,8 +362,7 @@ int rdl_pool_create(const struct rdl_pool_options *options, struct rdl_pool **ou
     pool->set_nice = o->nice != 0;
     /* Of this thread, once: a worker may be created by another, whose value is raised already. */
     pool->nice = getpriority(PRIO_PROCESS, (id_t)rdl_sys_thread_id()) + o->nice;
-    /* On the only CPU it would keep the one it waits for from running. */
-    pool->spin_ns = cpus > 1 ? o->spin_ns : 0;
+    rdl_spin_init(&pool->spin, o->spin_ns);
     (void)snprintf(pool->name, sizeof(pool->name), "%s", o->name ? o->name : "raddle-pool");
     pthread_mutex_init(&pool->threads, NULL);
     pthread_cond_init(&pool->gone, NULL);

@@ -3,8 +3,8 @@
  * strangers cancel them and threads come and go: each job runs once or not at all, its task knows which, and
  * nobody in line is forgotten.
  *
- * The shipping executor and pool, on loops of one fiber or two. A thread of the pool is a virtual thread that waits
- * to be created; its time passes as the scenario pleases.
+ * The shipping executor and pool, on loops of one fiber or two, alone or a team. A thread of the pool is a virtual
+ * thread that waits to be created; its time passes as the scenario pleases.
  */
 #include <errno.h>
 #include <linux/futex.h>
@@ -32,6 +32,9 @@ enum { LOOPS = 2, TASKS = 3, THREADS = 4 };
 enum thread_state { AWAITED, CREATED, ENDED };
 
 static struct rdl_loop loops[LOOPS];
+static struct rdl_loop *loop_list[LOOPS];
+static struct rdl_sleeper *sleepers[LOOPS];
+static struct rdl_team team;
 static raddle_executor *executor;
 
 /* Its fibers are no tasks, and have no variables. */
@@ -60,12 +63,12 @@ struct client {
 };
 
 static struct client clients[TASKS];
-static rdl_atomic(uint32_t) fibers_left[LOOPS]; /* that have not ended */
+static rdl_atomic(uint32_t) fibers_left[LOOPS]; /* that have not ended; of a team all at [0] */
 static rdl_atomic(uint32_t) entered;            /* the scopes of client 0 are there */
 static rdl_atomic(uint32_t) cancellers;         /* that have client 0 in their hands */
 static rdl_atomic(uint32_t) loops_done;
 static unsigned job_count;
-static bool may_tire, may_fail;
+static bool together, may_tire, may_fail;
 static unsigned tirings; /* one for each thread but the first, at most */
 
 /* The pool's threads. */
@@ -171,10 +174,19 @@ static __attribute__((noinline)) void scribble(void)
         frame[i] = 1;
 }
 
+/* The last that leaves stops its loop, or its team. */
+static void leave_loop(struct rdl_loop *loop)
+{
+    if (rdl_atomic_fetch_sub_acq_rel(&fibers_left[together ? 0 : loop->index], 1u) != 1)
+        return;
+    for (unsigned i = 0; i < LOOPS; i++)
+        if (together || &loops[i] == loop)
+            rdl_loop_stop(&loops[i]);
+}
+
 static void client_main(struct rdl_fiber *self)
 {
     struct client *client = &clients[0];
-    struct rdl_loop *loop = rdl_loop_current();
     unsigned done = 0;
     uint32_t n;
 
@@ -202,8 +214,7 @@ static void client_main(struct rdl_fiber *self)
         while ((n = rdl_atomic_fetch_add_acq_rel(&cancellers, 0u)) != 0)
             model_sleep_while(&cancellers, n);
     rdl_scope_leave(self, &client->outer);
-    if (rdl_atomic_fetch_sub_acq_rel(&fibers_left[loop->index], 1u) == 1)
-        rdl_loop_stop(loop);
+    leave_loop(rdl_loop_current());
 }
 
 static void run_loop(void *arg)
@@ -238,7 +249,7 @@ static void cancel(void *arg)
 }
 
 /* One thread and room for one: of three tasks the third has to stand in line. */
-static void begin(unsigned tasks, unsigned jobs, unsigned max_threads)
+static void begin_on(bool a_team, unsigned tasks, unsigned jobs, unsigned max_threads)
 {
     static const char *const names[THREADS] = {"thread 1", "thread 2", "thread 3", "thread 4"};
     static const unsigned numbers[THREADS] = {0, 1, 2, 3};
@@ -246,6 +257,7 @@ static void begin(unsigned tasks, unsigned jobs, unsigned max_threads)
         .max_threads = max_threads, .queue_limit = 1, .when_full = RADDLE_FULL_WAIT};
 
     host_begin();
+    together = a_team;
     may_tire = may_fail = false;
     tirings = 0;
     job_count = jobs;
@@ -259,9 +271,12 @@ static void begin(unsigned tasks, unsigned jobs, unsigned max_threads)
         model_spawn(names[i], run_thread, (void *)(uintptr_t)&numbers[i]);
     }
     model_check(raddle_executor_create(&options, &executor) == 0);
+    rdl_team_init(&team, loop_list, sleepers, LOOPS);
     for (unsigned i = 0; i < LOOPS; i++) {
         rdl_atomic_init(&fibers_left[i], 0u);
-        rdl_loop_init(&loops[i], host_driver(i), NULL, i);
+        loop_list[i] = &loops[i];
+        sleepers[i] = &loops[i].sleeper;
+        rdl_loop_init(&loops[i], host_driver(i), together ? &team : NULL, i);
     }
     for (unsigned i = 0; i < tasks; i++) {
         struct rdl_loop *home = &loops[i % LOOPS];
@@ -269,9 +284,9 @@ static void begin(unsigned tasks, unsigned jobs, unsigned max_threads)
         clients[i] = (struct client){.fiber = NULL};
         model_check(rdl_fiber_create(NULL, sizeof(struct rdl_fiber), sizeof(struct rdl_fiber), 0,
                                      client_main, &clients[i].fiber) == 0);
-        clients[i].fiber->mobility = RADDLE_PINNED;
+        clients[i].fiber->mobility = together ? RADDLE_MIGRATABLE : RADDLE_PINNED;
         clients[i].fiber->home = home;
-        rdl_atomic_fetch_add_relaxed(&fibers_left[i % LOOPS], 1u);
+        rdl_atomic_fetch_add_relaxed(&fibers_left[together ? 0 : i % LOOPS], 1u);
         model_check(rdl_loop_post(home, &clients[i].fiber->run));
     }
     model_spawn("loop 0", run_loop, &loops[0]);
@@ -281,6 +296,11 @@ static void begin(unsigned tasks, unsigned jobs, unsigned max_threads)
 static void end(void)
 {
     host_end();
+}
+
+static void begin(unsigned tasks, unsigned jobs, unsigned max_threads)
+{
+    begin_on(false, tasks, jobs, max_threads);
 }
 
 static void begin_line(void)
@@ -317,14 +337,16 @@ static void begin_failing(void)
     may_fail = true;
 }
 
+static void begin_team(void)
+{
+    begin_on(true, 2, 2, 2);
+}
+
 const char *const model_unwatched_names[] = {"counter", "waiting_", "answer", NULL};
 const char model_scenario_name[] = "executor";
 const struct model_case model_cases[] = {
-    {"line", begin_line, end},
-    {"again", begin_again, end},
-    {"threads", begin_threads, end},
-    {"cancel", begin_cancel, end},
-    {"tired", begin_tired, end},
-    {"failing", begin_failing, end},
-    {0},
+    {"line", begin_line, end},       {"again", begin_again, end},
+    {"threads", begin_threads, end}, {"cancel", begin_cancel, end},
+    {"tired", begin_tired, end},     {"failing", begin_failing, end},
+    {"team", begin_team, end},       {0},
 };
