@@ -9,32 +9,13 @@
 #include "runtime/cpus.h"
 
 #include <fcntl.h>
-#include <sched.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-unsigned rdl_cpus_affinity(void)
-{
-    unsigned count = 1;
-
-    /* Machines may have more CPUs than cpu_set_t has bits. */
-    for (int cpus = 1024; cpus <= 1024 * 64; cpus *= 4) {
-        cpu_set_t *set = CPU_ALLOC((size_t)cpus);
-        size_t bytes = CPU_ALLOC_SIZE((size_t)cpus);
-        if (!set)
-            break;
-        if (sched_getaffinity(0, bytes, set) == 0) {
-            count = (unsigned)CPU_COUNT_S(bytes, set);
-            CPU_FREE(set);
-            break;
-        }
-        CPU_FREE(set);
-    }
-    return count ? count : 1;
-}
+#include "sched/sys.h"
 
 static bool read_file(const char *path, char *text, size_t bytes)
 {
@@ -137,7 +118,7 @@ unsigned rdl_cpus_quota(void)
 
 unsigned rdl_cpus_allowed(void)
 {
-    unsigned affinity = rdl_cpus_affinity();
+    unsigned affinity = rdl_sys_cpus();
     unsigned quota = rdl_cpus_quota();
 
     return quota && quota < affinity ? quota : affinity;

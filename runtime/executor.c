@@ -249,7 +249,6 @@ static int wait_for(raddle_executor *executor, struct rdl_fiber *self, struct ca
     while (!call->finished) {
         call->ticket = rdl_fiber_arm(self, how);
         rdl_lock_release(&call->lock);
-        self->home->jobs++;
         (void)rdl_fiber_park(self, how, "a job in an executor", (uint64_t)(uintptr_t)call->fn);
         if (how == RDL_PARK_CANCELLABLE) {
             rc = rdl_cancel_check(self);

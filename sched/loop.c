@@ -18,8 +18,8 @@
  * threads that are no loop of the team, is in the injector (sched/team.c).
  *
  * Nobody starves, however long tasks take. A slice begins with the oldest fresh task and a look into the injector,
- * unless the one before had room for no pick from the loop's queues. If the loop comes to fresh by itself, it is every fourth
- * slice that begins with the oldest: each opens the tree of tasks at another place and needs stacks there. For
+ * unless the one before had room for no pick from the loop's queues. If the loop comes to fresh by itself, it is every
+ * fourth slice that begins with the oldest: each opens the tree of tasks at another place and needs stacks there. For
  * the same reason a loop that has something to do takes one fresh task from the injector, and woken ones in batches.
  *
  * Eager starts, on a loop that is alone. The new fiber is switched to without being queued, and its spawner is put
@@ -32,7 +32,7 @@
  * which whoever lands after it passes on (sched/strand.h).
  *
  * Sleeping and waking is sched/idle.c's protocol. The recheck before the driver waits is in
- * sleep_on().
+ * sleep_on(). While others tend to answer soon, a loop looks around for a while before it sleeps (sched/spin.h).
  */
 #define _GNU_SOURCE
 #include "sched/loop.h"
@@ -541,6 +541,8 @@ static void sleep_on(struct rdl_loop *loop)
     struct rdl_idle *idle = loop->team ? &loop->team->idle : NULL;
     int64_t next, timeout = 0;
     struct rdl_runnable *r;
+    enum rdl_sleep how;
+    int64_t since = INT64_MAX; /* it hasn't slept */
 
     rdl_idle_sleep(idle, &loop->sleeper);
     if (!recheck(loop)) {
@@ -555,9 +557,13 @@ static void sleep_on(struct rdl_loop *loop)
         else
             timeout = next > loop->now_ns ? next - loop->now_ns : 0;
         rdl_count(&loop->counters.parks);
+        since = loop->now_ns;
     }
     poll_driver(loop, timeout);
-    if (rdl_idle_awake(idle, &loop->sleeper) == RDL_CALLED) {
+    how = rdl_idle_awake(idle, &loop->sleeper);
+    if (how != RDL_ASLEEP && since != INT64_MAX)
+        rdl_spin_slept(&loop->spin, loop->now_ns - since);
+    if (how == RDL_CALLED) {
         loop->searching = true;
         r = rdl_team_search(loop);
         if (r)
@@ -566,49 +572,47 @@ static void sleep_on(struct rdl_loop *loop)
     turn(loop);
 }
 
-/* Looks around until something comes, for as long as a spin may last. False: nothing has. */
-static bool spin(struct rdl_loop *loop)
+/* Until something comes, or for as long as a spin may last. False: nothing has come. */
+static bool look_around(struct rdl_loop *loop)
 {
     int64_t since = rdl_sys_now();
+    bool told, came;
 
     do {
-        poll_driver(loop, 0);
-        if (has_come(loop)) {
-            rdl_spin_ended(&loop->spin, false);
-            return true;
-        }
-        if (loop->local_first || loop->stop || rdl_timers_next(&loop->timers) <= loop->now_ns)
-            return true;
         rdl_cpu_relax();
-    } while (rdl_spin_goes_on(&loop->spin, loop->now_ns - since));
-    rdl_spin_ended(&loop->spin, true);
-    return false;
+        poll_driver(loop, 0);
+        told = has_come(loop);
+        came = told || rdl_loop_busy(loop) || loop->stop ||
+               rdl_timers_next(&loop->timers) <= loop->now_ns;
+    } while (!came && rdl_spin_goes_on(&loop->spin, loop->now_ns - since));
+    rdl_spin_ended(&loop->spin, told, loop->now_ns - since);
+    return came;
 }
 
-/* Nothing to run, but a job is with a thread of an executor: it may end before the loop would have gone to sleep and
- * woken. In a team the loop counts as a searcher meanwhile, so that nobody is called for what it sees first. False:
- * nothing has come. */
-static bool spin_for_job(struct rdl_loop *loop, struct rdl_runnable **found)
+/* Instead of a sleep, if that is likely to take longer. In a team the loop counts as a searcher meanwhile, unless there
+ * are enough, so that nobody is called for what it sees first. False: nothing has come. */
+static bool spin(struct rdl_loop *loop)
 {
+    struct rdl_runnable *found = NULL;
     bool came;
 
-    if (!rdl_spin_pays(&loop->spin) || (loop->team && !rdl_idle_begin_search(&loop->team->idle)))
+    if (!rdl_spin_pays(&loop->spin))
         return false;
-    loop->searching = loop->team != NULL;
-    came = spin(loop);
-    if (loop->team)
-        *found = rdl_team_search(loop);
-    if (came)
+    loop->searching = loop->team && rdl_idle_begin_search(&loop->team->idle);
+    came = look_around(loop);
+    if (loop->searching)
+        found = rdl_team_search(loop);
+    if (found)
+        rdl_loop_enqueue(loop, found);
+    if (came || found)
         turn(loop);
-    return came || *found;
+    return came || found;
 }
 
-/* Nothing to run: look elsewhere, then sleep until there is. */
+/* Nothing to run: look elsewhere, then wait until there is. */
 static struct rdl_runnable *rest(struct rdl_loop *loop)
 {
-    bool single = loop->jobs == 1;
-    struct rdl_runnable *r = NULL;
-    int64_t since = single ? rdl_sys_now() : 0;
+    struct rdl_runnable *r;
 
     drain_inbox(loop);
     if (loop->local_first)
@@ -617,12 +621,8 @@ static struct rdl_runnable *rest(struct rdl_loop *loop)
         return r;
     if (loop->now_ns >= loop->trim_ns || loop->trim_ns == INT64_MAX)
         loop->trim_ns = rdl_stack_trim(&loop->stacks, loop->now_ns);
-    loop->jobs = 0;
-    if (single && spin_for_job(loop, &r))
-        return r;
-    sleep_on(loop);
-    if (single)
-        rdl_spin_slept(&loop->spin, loop->now_ns - since);
+    if (!spin(loop))
+        sleep_on(loop);
     return NULL;
 }
 
@@ -814,6 +814,8 @@ static void run(struct rdl_loop *loop, struct rdl_runnable *r)
 {
     struct rdl_fiber *fiber = fiber_of(r);
 
+    assert(
+        !loop->polling); /* a turn comes before, and calls other loops for what the poll made runnable */
     if (!fiber) {
         r->call(r);
         loop->slice--;

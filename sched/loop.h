@@ -70,8 +70,7 @@ struct rdl_loop {
     bool newest;             /* and one of those was fresh */
     bool woken_next;         /* the injector's queues take turns */
     bool local_next;         /* local and ready take turns */
-    unsigned jobs;           /* that tasks began to wait for since the loop last rested */
-    struct rdl_spin spin;    /* while there is one */
+    struct rdl_spin spin;    /* before it sleeps */
     struct rdl_runnable *local_first, *local_last;
     struct rdl_runnable *next; /* picked already: the loop's own stack begins with it */
 

@@ -172,28 +172,35 @@ static void perform(struct rdl_pool *pool, struct rdl_handoff_duty *duty)
         futex_wake(duty->wake);
 }
 
+/* True: the signal came. False: nothing came for as long as a spin may last. */
+static bool spin(struct worker *worker)
+{
+    int64_t since = rdl_sys_now(), waited;
+    bool came;
+
+    do {
+        for (unsigned i = 0; i < 16; i++)
+            rdl_cpu_relax();
+        came = rdl_handoff_signalled(&worker->base);
+        waited = rdl_sys_now() - since;
+    } while (!came && rdl_spin_goes_on(&worker->spin, waited));
+    rdl_spin_ended(&worker->spin, came, waited);
+    return came;
+}
+
 /* Waits for the worker's signal. Returns false if none came for as long as a thread may be idle. */
 static bool wait_for_signal(struct worker *worker)
 {
     struct rdl_pool *pool = worker->pool;
-    int64_t since = rdl_sys_now();
-    int64_t waited = 0;
     bool single = worker->taken == 1;
+    int64_t waited = 0, since;
 
     worker->taken = 0;
-    if (single && rdl_spin_pays(&worker->spin)) {
-        do {
-            for (unsigned i = 0; i < 16; i++)
-                rdl_cpu_relax();
-            if (rdl_handoff_signalled(&worker->base)) {
-                rdl_spin_ended(&worker->spin, false);
-                return true;
-            }
-        } while (rdl_spin_goes_on(&worker->spin, rdl_sys_now() - since));
-        rdl_spin_ended(&worker->spin, true);
-    }
+    if (single && rdl_spin_pays(&worker->spin) && spin(worker))
+        return true;
     if (!rdl_handoff_sleep(&worker->base))
         return true;
+    since = rdl_sys_now();
     while (waited < pool->idle_ns) {
         futex_wait(&worker->base.signal, RDL_HANDOFF_ASLEEP, pool->idle_ns - waited);
         waited = rdl_sys_now() - since;

@@ -22,9 +22,9 @@ struct rdl_pool_options {
     size_t queue_limit;   /* jobs that wait for a thread; 0: 65,536 */
     int nice;             /* -20 to 19, added to the nice value of the thread that creates the pool.
                            * To lower it needs a privilege, and without has no effect. */
-    int64_t spin_ns;      /* a thread looks for work so long before it sleeps, when jobs come singly
-                           * and fast; at most 1 ms. Pays if who waits for them spins too, see pool.c */
-    const char *name;     /* threads are called NAME-0, NAME-1, ...; NULL: "raddle-pool" */
+    int64_t spin_ns; /* a thread that had one job looks so long for the next before it sleeps, while
+                           * that pays (spin.h); at most 1 ms */
+    const char *name; /* threads are called NAME-0, NAME-1, ...; NULL: "raddle-pool" */
 };
 
 /* options may be NULL. 0; -EINVAL; -ENOMEM. No thread is created yet. */

@@ -180,14 +180,22 @@ void rdl_sys_futex_wake(const void *word)
 
 unsigned rdl_sys_cpus(void)
 {
-    cpu_set_t set;
-    long online;
+    unsigned count = 1;
 
-    if (sched_getaffinity(0, sizeof(set), &set) == 0)
-        return (unsigned)CPU_COUNT(&set);
-    /* More CPUs than the set can hold. */
-    online = sysconf(_SC_NPROCESSORS_ONLN);
-    return online > 0 ? (unsigned)online : 1;
+    /* Machines may have more CPUs than cpu_set_t has bits. */
+    for (int cpus = 1024; cpus <= 1024 * 64; cpus *= 4) {
+        cpu_set_t *set = CPU_ALLOC((size_t)cpus);
+        size_t bytes = CPU_ALLOC_SIZE((size_t)cpus);
+        if (!set)
+            break;
+        if (sched_getaffinity(0, bytes, set) == 0) {
+            count = (unsigned)CPU_COUNT_S(bytes, set);
+            CPU_FREE(set);
+            break;
+        }
+        CPU_FREE(set);
+    }
+    return count ? count : 1;
 }
 
 void rdl_sys_set_clock(rdl_sys_clock_fn *fn)

@@ -190,7 +190,7 @@ struct raddle_loop_stats {
     uint64_t steals;      /**< Tasks taken from other loops. */
     uint64_t wakes_sent;  /**< Wakes of sleeping loops that cost a system call. */
     uint64_t parks;       /**< Times the loop went to sleep. */
-    uint64_t polls;       /**< Times the driver was asked. */
+    uint64_t polls;       /**< Times the driver was asked, also in a spin before a park. */
     uint64_t completions; /**< Operations completed by the driver. */
     uint64_t timers;      /**< Timers fired. */
     /** Tasks that came to this loop minus those that ended on it or left it: below 0 on a loop that

@@ -535,3 +535,55 @@ RuntimeTest(executor, one_of_the_programs_own_outlives_many_runs)
         cr_assert_eq(test_run(awaits_job, executor), 0);
     raddle_executor_destroy(executor);
 }
+
+/*
+ * One task, whose jobs come back at once or after a while: the loop spins until they do, or sleeps.
+ */
+enum { AT_ONCE = 200, TRIES = 200, LATER = 300, POLLS_OF_LATER = LATER * 50 };
+
+struct singly {
+    unsigned jobs;
+    raddle_job_fn *fn;
+    struct raddle_loop_stats before, after;
+};
+
+static int takes_long(void *arg)
+{
+    (void)arg;
+    usleep(300);
+    return 0;
+}
+
+static int runs_singly(void *arg)
+{
+    struct singly *singly = arg;
+
+    EXPECT_EQ(raddle_get_loop_stats(0, &singly->before), 0);
+    for (unsigned i = 0; i < singly->jobs; i++)
+        EXPECT_EQ(raddle_run_in_executor(NULL, singly->fn, NULL, NULL), 0);
+    EXPECT_EQ(raddle_get_loop_stats(0, &singly->after), 0);
+    return 0;
+}
+
+/* That others need the CPUs, so that the executor's thread doesn't run meanwhile, is not what this is about: one time
+ * of many is enough. */
+RuntimeTest(executor, a_loop_waits_awake_for_jobs_that_come_back_at_once)
+{
+    struct singly singly = {.jobs = AT_ONCE, .fn = test_nothing};
+    unsigned tries = 0;
+
+    if (rdl_sys_cpus() == 1)
+        cr_skip("there is only one CPU");
+    do
+        cr_assert_eq(test_run(runs_singly, &singly), 0);
+    while (singly.after.parks - singly.before.parks > AT_ONCE / 10 && ++tries < TRIES);
+    EXPECT_IN(tries, 0, TRIES);
+}
+
+RuntimeTest(executor, a_loop_sleeps_while_jobs_take_long)
+{
+    struct singly singly = {.jobs = LATER, .fn = takes_long};
+
+    cr_assert_eq(test_run(runs_singly, &singly), 0);
+    EXPECT_IN(singly.after.polls - singly.before.polls, 0, POLLS_OF_LATER);
+}

@@ -16,6 +16,7 @@
 
 #include "io/driver.h"
 #include "runtime/cpus.h"
+#include "sched/sys.h"
 #include "sched/stack.h"
 #include "tools/raddle/doctor.h"
 #include "tools/raddle/process.h"
@@ -265,7 +266,7 @@ static void examine_stacks(struct rdl_doctor *doctor)
 
 static void examine_cpus(struct rdl_doctor *doctor)
 {
-    unsigned affinity = rdl_cpus_affinity(), quota = rdl_cpus_quota();
+    unsigned affinity = rdl_sys_cpus(), quota = rdl_cpus_quota();
     long online = sysconf(_SC_NPROCESSORS_ONLN);
     char quota_text[64] = "no quota";
 
