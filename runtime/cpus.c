@@ -118,7 +118,7 @@ unsigned rdl_cpus_quota(void)
 
 unsigned rdl_cpus_allowed(void)
 {
-    unsigned affinity = rdl_sys_cpus();
+    unsigned affinity = rdl_sys_cpus(0);
     unsigned quota = rdl_cpus_quota();
 
     return quota && quota < affinity ? quota : affinity;

@@ -573,35 +573,39 @@ static void sleep_on(struct rdl_loop *loop)
 }
 
 /* Until something comes, or for as long as a spin may last. False: nothing has come. */
-static bool look_around(struct rdl_loop *loop)
+static bool look_around(struct rdl_loop *loop, int64_t since)
 {
-    int64_t since = rdl_sys_now();
-    bool told, came;
+    bool came;
 
     do {
         rdl_cpu_relax();
         poll_driver(loop, 0);
-        told = has_come(loop);
-        came = told || rdl_loop_busy(loop) || loop->stop ||
+        came = has_come(loop) || rdl_loop_busy(loop) || loop->stop ||
                rdl_timers_next(&loop->timers) <= loop->now_ns;
     } while (!came && rdl_spin_goes_on(&loop->spin, loop->now_ns - since));
-    rdl_spin_ended(&loop->spin, told, loop->now_ns - since);
     return came;
 }
 
-/* Instead of a sleep, if that is likely to take longer. In a team the loop counts as a searcher meanwhile, unless there
- * are enough, so that nobody is called for what it sees first. False: nothing has come. */
+/*
+ * Instead of a sleep, if that is likely to take longer. In a team the loop counts as a searcher meanwhile, unless there
+ * are enough, so that nobody is called for what it sees first. What it sees in other loops' queues is theirs until it
+ * has it: only then was the spin worth its while. False: nothing has come.
+ */
 static bool spin(struct rdl_loop *loop)
 {
     struct rdl_runnable *found = NULL;
-    bool came;
+    int64_t since;
+    bool came, told;
 
     if (!rdl_spin_pays(&loop->spin))
         return false;
     loop->searching = loop->team && rdl_idle_begin_search(&loop->team->idle);
-    came = look_around(loop);
+    since = rdl_sys_now();
+    came = look_around(loop, since);
+    told = !rdl_inbox_empty(&loop->inbox);
     if (loop->searching)
         found = rdl_team_search(loop);
+    rdl_spin_ended(&loop->spin, told || found, loop->now_ns - since);
     if (found)
         rdl_loop_enqueue(loop, found);
     if (came || found)

@@ -352,7 +352,7 @@ int rdl_pool_create(const struct rdl_pool_options *options, struct rdl_pool **ou
 {
     static const struct rdl_pool_options defaults;
     const struct rdl_pool_options *o = options ? options : &defaults;
-    unsigned cpus = rdl_sys_cpus();
+    unsigned cpus = rdl_sys_cpus(0);
     unsigned max_threads = o->max_threads;
     struct rdl_pool *pool;
 

@@ -22,8 +22,7 @@ struct rdl_pool_options {
     size_t queue_limit;   /* jobs that wait for a thread; 0: 65,536 */
     int nice;             /* -20 to 19, added to the nice value of the thread that creates the pool.
                            * To lower it needs a privilege, and without has no effect. */
-    int64_t spin_ns; /* a thread that had one job looks so long for the next before it sleeps, while
-                           * that pays (spin.h); at most 1 ms */
+    int64_t spin_ns;  /* looks so long for another job before it sleeps (spin.h); at most 1 ms */
     const char *name; /* threads are called NAME-0, NAME-1, ...; NULL: "raddle-pool" */
 };
 

@@ -3,6 +3,8 @@
  */
 #include "sched/spin.h"
 
+#include <unistd.h>
+
 #include "sched/sys.h"
 
 enum {
@@ -13,7 +15,7 @@ enum {
 void rdl_spin_init(struct rdl_spin *spin, int64_t ns)
 {
     *spin = (struct rdl_spin){.credit = RDL_SPIN_CREDIT, .wanted = 1};
-    spin->ns = ns && rdl_sys_cpus() > 1 ? ns : 0;
+    spin->ns = ns && (rdl_sys_cpus(0) > 1 || rdl_sys_cpus(getpid()) > 1) ? ns : 0;
 }
 
 /* One that was preempted, because the other thread needed its CPU, has taken longer than it may. */

@@ -178,8 +178,9 @@ void rdl_sys_futex_wake(const void *word)
     errno = before;
 }
 
-unsigned rdl_sys_cpus(void)
+unsigned rdl_sys_cpus(pid_t thread)
 {
+    int before = errno;
     unsigned count = 1;
 
     /* Machines may have more CPUs than cpu_set_t has bits. */
@@ -188,13 +189,14 @@ unsigned rdl_sys_cpus(void)
         size_t bytes = CPU_ALLOC_SIZE((size_t)cpus);
         if (!set)
             break;
-        if (sched_getaffinity(0, bytes, set) == 0) {
+        if (sched_getaffinity(thread, bytes, set) == 0) {
             count = (unsigned)CPU_COUNT_S(bytes, set);
             CPU_FREE(set);
             break;
         }
         CPU_FREE(set);
     }
+    errno = before;
     return count ? count : 1;
 }
 

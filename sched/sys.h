@@ -79,8 +79,8 @@ int rdl_sys_thread_id(void);
 void rdl_sys_futex_wait(const void *word, uint32_t value);
 void rdl_sys_futex_wake(const void *word);
 
-/* On how many CPUs the calling thread may run, by its affinity. At least 1. */
-unsigned rdl_sys_cpus(void);
+/* On how many CPUs a thread may run, by its affinity; 0: the calling one. At least 1. */
+unsigned rdl_sys_cpus(pid_t thread);
 
 /* CLOCK_MONOTONIC in nanoseconds, or what the calling thread has in its place. */
 int64_t rdl_sys_now(void);

@@ -5,7 +5,7 @@
  * asyncio gives up after a while, and a thread that is left to itself would use what its owner frees.
  *
  * A thread that had one job, and a loop that has nothing to do, spin for up to 30 us before they sleep, as long as
- * what they wait for tends to come sooner than they could be woken. Where there is only one CPU they don't.
+ * what they wait for tends to come sooner than they could be woken. Where a process may use only one CPU they don't.
  */
 #ifndef RADDLE_EXECUTOR_H
 #define RADDLE_EXECUTOR_H

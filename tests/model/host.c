@@ -154,8 +154,9 @@ void rdl_monitor_look(void)
 
 /* sched/sys.h */
 
-unsigned rdl_sys_cpus(void)
+unsigned rdl_sys_cpus(pid_t thread)
 {
+    (void)thread;
     return 2;
 }
 

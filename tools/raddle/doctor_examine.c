@@ -266,7 +266,7 @@ static void examine_stacks(struct rdl_doctor *doctor)
 
 static void examine_cpus(struct rdl_doctor *doctor)
 {
-    unsigned affinity = rdl_sys_cpus(), quota = rdl_cpus_quota();
+    unsigned affinity = rdl_sys_cpus(0), quota = rdl_cpus_quota();
     long online = sysconf(_SC_NPROCESSORS_ONLN);
     char quota_text[64] = "no quota";
 
