@@ -522,6 +522,13 @@ static void turn(struct rdl_loop *loop)
         rdl_team_call(loop->team);
 }
 
+/* Has something been sent here, or woken by a thread? */
+static bool is_told(const struct rdl_loop *loop)
+{
+    return !rdl_inbox_empty(&loop->inbox) ||
+           (loop->team && rdl_inject_count(&loop->team->woken) > 0);
+}
+
 /* From other threads. */
 static bool has_come(const struct rdl_loop *loop)
 {
@@ -561,7 +568,7 @@ static void sleep_on(struct rdl_loop *loop)
     }
     poll_driver(loop, timeout);
     how = rdl_idle_awake(idle, &loop->sleeper);
-    if (how != RDL_ASLEEP && since != INT64_MAX)
+    if (since != INT64_MAX && is_told(loop))
         rdl_spin_slept(&loop->spin, loop->now_ns - since);
     if (how == RDL_CALLED) {
         loop->searching = true;
@@ -588,8 +595,9 @@ static bool look_around(struct rdl_loop *loop, int64_t since)
 
 /*
  * Instead of a sleep, if that is likely to take longer. In a team the loop counts as a searcher meanwhile, unless there
- * are enough, so that nobody is called for what it sees first. What it sees in other loops' queues is theirs until it
- * has it: only then was the spin worth its while. False: nothing has come.
+ * are enough, so that nobody is called for what it sees first. It does take what it sees in other loops' queues, but
+ * it isn't for that that it spins: to take each task of a spawner as soon as it is there costs both of them more than to
+ * come now and then for half of them. False: nothing has come.
  */
 static bool spin(struct rdl_loop *loop)
 {
@@ -602,10 +610,10 @@ static bool spin(struct rdl_loop *loop)
     loop->searching = loop->team && rdl_idle_begin_search(&loop->team->idle);
     since = rdl_sys_now();
     came = look_around(loop, since);
-    told = !rdl_inbox_empty(&loop->inbox);
+    told = is_told(loop);
     if (loop->searching)
         found = rdl_team_search(loop);
-    rdl_spin_ended(&loop->spin, told || found, loop->now_ns - since);
+    rdl_spin_ended(&loop->spin, told, loop->now_ns - since);
     if (found)
         rdl_loop_enqueue(loop, found);
     if (came || found)
