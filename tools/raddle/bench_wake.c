@@ -5,7 +5,8 @@
  *     wake.thread       a plain thread and a task, each on a CPU of its own
  *     wake.loops        two tasks on two loops, each on a CPU of its own
  *     wake.asleep       the same two, one of which waits for so long before it calls the other that both loops
- *                       sleep: from the call until the other one runs
+ *                       sleep: from the call until the other one runs. Their CPUs are halted by then, so that it
+ *                       takes longer than where two take turns and sleep for a moment each time
  *
  * But for the last, two take turns, so that whoever is woken has nothing else to do: its loop spins (sched/spin.h), and
  * where that is in vain it sleeps. Per wake: the CPU time is that of both sides.
@@ -19,7 +20,7 @@
 
 enum where { SAME, THREAD, LOOPS, ASLEEP };
 
-/* Longer than any loop spins. */
+/* Longer than any loop spins, or a guest's CPU polls before it halts. */
 #define NAP RADDLE_US(200)
 
 struct waking {
