@@ -826,8 +826,8 @@ static void run(struct rdl_loop *loop, struct rdl_runnable *r)
 {
     struct rdl_fiber *fiber = fiber_of(r);
 
-    assert(
-        !loop->polling); /* a turn comes before, and calls other loops for what the poll made runnable */
+    /* A turn comes before, which calls other loops for what the poll made runnable. */
+    assert(!loop->polling);
     if (!fiber) {
         r->call(r);
         loop->slice--;

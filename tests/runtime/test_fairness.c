@@ -345,8 +345,6 @@ RuntimeTest(fairness, who_is_woken_by_a_thread_runs_beside_tasks_that_take_long)
 {
     static struct crowd crowd = {.count = 1, .in = {.burn_ns = RADDLE_US(300)}};
 
-    if (test_left_out("chance says when a loop looks into the injector"))
-        return;
     test_keep_still();
     cr_assert_eq(test_run_on(LOOPS, counts_turns_of_crowd, &crowd), 0);
     EXPECT_IN(crowd.waited, 0, RAN_BETWEEN_MAX);
@@ -416,7 +414,8 @@ static int runs_dance(void *arg)
     return raddle_group_close(&g, 0);
 }
 
-static void dances_are_shared(struct dance *dance, unsigned turns)
+/* Nobody has spread times less than that, nor spread times more. */
+static void dances_are_shared(struct dance *dance, unsigned turns, unsigned spread)
 {
     if (test_left_out("chance says how often each loop runs"))
         return;
@@ -424,21 +423,22 @@ static void dances_are_shared(struct dance *dance, unsigned turns)
     test_keep_still();
     cr_assert_eq(test_run_on(LOOPS, runs_dance, dance), 0);
     for (unsigned i = 0; i < dance->dancers; i++)
-        EXPECT_IN(dance->turns[i], turns / 3, turns * 3);
+        EXPECT_IN(dance->turns[i], turns / spread, turns * spread);
 }
 
 RuntimeTest(fairness, of_many_migratable_tasks_that_take_long_each_has_its_turns)
 {
     static struct dance dance = {.dancers = DANCERS, .in = {.burn_ns = RADDLE_US(100)}};
 
-    dances_are_shared(&dance, DANCES);
+    dances_are_shared(&dance, DANCES, 2);
 }
 
+/* The rarest had 31 to 49 turns of 100, and 3 to 12 without closer looks into the injector (sched/team.c). */
 RuntimeTest(fairness, of_many_migratable_tasks_that_are_short_each_has_its_turns)
 {
     static struct dance dance = {.dancers = MORE, .in = {.burn_ns = RADDLE_US(2)}};
 
-    dances_are_shared(&dance, MORE_DANCES);
+    dances_are_shared(&dance, MORE_DANCES, 5);
 }
 
 RuntimeTest(fairness, beside_many_migratable_tasks_what_has_not_started_has_its_turn)
@@ -451,8 +451,8 @@ RuntimeTest(fairness, beside_many_migratable_tasks_what_has_not_started_has_its_
 }
 
 /*
- * On each loop a chain of fresh tasks, each of which starts the next and ends: the newest is there at every pick. One that
- * is older has its turn all the same.
+ * On each loop a chain of fresh tasks, each of which starts the next and ends: the newest is there at every pick. One
+ * that is older has its turn all the same.
  */
 enum { LINKS_MAX = 1000 * 1000 };
 

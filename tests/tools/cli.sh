@@ -325,7 +325,7 @@ bench() {
     same "bench $*: lines" "$(grep -cE '^\{"name":"[a-z_.0-9]+","value":-?[0-9]' <<<"$out")" "$(wc -l <<<"$out")"
 }
 bench switch yield sync --loops 1
-bench spawn --count 20000
+bench spawn --count 100000
 bench wake channel --loops 2
 bench skynet timers executor --count 1000
 bench fib --count 12
