@@ -522,7 +522,7 @@ static void turn(struct rdl_loop *loop)
         rdl_team_call(loop->team);
 }
 
-/* Has something been sent here, or woken by a thread? */
+/* Has something been sent here, or woken by a thread (or found a full queue, as that goes the same way)? */
 static bool is_told(const struct rdl_loop *loop)
 {
     return !rdl_inbox_empty(&loop->inbox) ||
@@ -595,25 +595,26 @@ static bool look_around(struct rdl_loop *loop, int64_t since)
 
 /*
  * Instead of a sleep, if that is likely to take longer. In a team the loop counts as a searcher meanwhile, unless there
- * are enough, so that nobody is called for what it sees first. It does take what it sees in other loops' queues, but
+ * are enough, so that nobody is called for what it sees first. As one it takes what it sees in other loops' queues, but
  * it isn't for that that it spins: to take each task of a spawner as soon as it is there costs both of them more than to
- * come now and then for half of them. False: nothing has come.
+ * come now and then for half of them. Of what a thread has woken, who has got it was told. False: nothing has come.
  */
 static bool spin(struct rdl_loop *loop)
 {
     struct rdl_runnable *found = NULL;
     int64_t since;
-    bool came, told;
+    bool came, told, woken;
 
     if (!rdl_spin_pays(&loop->spin))
         return false;
     loop->searching = loop->team && rdl_idle_begin_search(&loop->team->idle);
     since = rdl_sys_now();
     came = look_around(loop, since);
-    told = is_told(loop);
+    told = !rdl_inbox_empty(&loop->inbox);
+    woken = is_told(loop);
     if (loop->searching)
         found = rdl_team_search(loop);
-    rdl_spin_ended(&loop->spin, told, loop->now_ns - since);
+    rdl_spin_ended(&loop->spin, told || (woken && found), loop->now_ns - since);
     if (found)
         rdl_loop_enqueue(loop, found);
     if (came || found)

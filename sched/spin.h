@@ -55,7 +55,7 @@ static inline bool rdl_spin_goes_on(const struct rdl_spin *spin, int64_t spun_ns
 /* After a spin of spun_ns. came: by the other thread. */
 void rdl_spin_ended(struct rdl_spin *spin, bool came, int64_t spun_ns);
 
-/* After a sleep that the other thread ended. */
+/* After a sleep at whose end something had come from the other thread. */
 void rdl_spin_slept(struct rdl_spin *spin, int64_t slept_ns);
 
 #endif
