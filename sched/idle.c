@@ -25,7 +25,7 @@
  *
  * A searcher that finds nothing but goes on, as something came for itself, doesn't recheck. What another loop queued
  * behind its look stays with that loop, which runs, until this one rests again or the next call. And one that spins
- * (sched/loop.c) may lose its CPU: until it has it again makers trust it in vain. Nothing is lost by either.
+ * (sched/rest.c) may lose its CPU: until it has it again makers trust it in vain. Nothing is lost by either.
  *
  * A called loop is counted as a searcher by its caller, so that a burst of makers calls one loop
  * and not all of them. It ends that search like any other, whatever it does first.

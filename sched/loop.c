@@ -1,5 +1,5 @@
 /*
- * sched/loop.c - what a loop runs next, and what it does when there is nothing.
+ * sched/loop.c - what a loop runs next, and how it goes from one fiber to the other.
  *
  * The way of a fiber through this file: it is queued (rdl_loop_woken, _enqueue, _start, _post),
  * picked (pick), switched to (run, or directly from the fiber that leaves: rdl_loop_leave), and
@@ -31,8 +31,7 @@
  * Strands. A fiber of one is queued only with the strand's turn, which it asks for where it becomes runnable, and
  * which whoever lands after it passes on (sched/strand.h).
  *
- * Sleeping and waking is sched/idle.c's protocol. The recheck before the driver waits is in
- * sleep_on(). While others tend to answer soon, a loop looks around for a while before it sleeps (sched/spin.h).
+ * What a loop does when it has nothing to run: sched/rest.c.
  */
 #define _GNU_SOURCE
 #include "sched/loop.h"
@@ -43,7 +42,7 @@
 #include <stddef.h>
 #include <string.h>
 
-#include "sched/planted.h"
+#include "sched/rest.h"
 #include "sched/strand.h"
 #include "sched/sys.h"
 
@@ -454,7 +453,7 @@ static void fire_timer(struct rdl_timer *timer, void *arg)
         rdl_fiber_finish(loop, fiber);
 }
 
-static void drain_inbox(struct rdl_loop *loop)
+void rdl_loop_drain(struct rdl_loop *loop)
 {
     struct rdl_runnable *r, *next;
 
@@ -483,9 +482,7 @@ static void drain_inbox(struct rdl_loop *loop)
     }
 }
 
-/* Polls for at most timeout_ns (negative: until something happens), then does what has become
- * due. */
-static void poll_driver(struct rdl_loop *loop, int64_t timeout_ns)
+void rdl_loop_poll(struct rdl_loop *loop, int64_t timeout_ns)
 {
     int n;
 
@@ -506,10 +503,10 @@ static void poll_driver(struct rdl_loop *loop, int64_t timeout_ns)
     }
 }
 
-static void turn(struct rdl_loop *loop)
+void rdl_loop_turn(struct rdl_loop *loop)
 {
     rdl_timers_expire(&loop->timers, loop->now_ns, TIMERS_PER_TURN, fire_timer, loop);
-    drain_inbox(loop);
+    rdl_loop_drain(loop);
     loop->polling = false;
     if (loop->now_ns >= loop->pager.due_ns)
         rdl_pager_work(loop);
@@ -520,123 +517,6 @@ static void turn(struct rdl_loop *loop)
                                                                 (loop->local_first != NULL) >
                                                             1))
         rdl_team_call(loop->team);
-}
-
-/* Has something been sent here, or woken by a thread (or found a full queue, as that goes the same way)? */
-static bool is_told(const struct rdl_loop *loop)
-{
-    return !rdl_inbox_empty(&loop->inbox) ||
-           (loop->team && rdl_inject_count(&loop->team->woken) > 0);
-}
-
-/* From other threads. */
-static bool has_come(const struct rdl_loop *loop)
-{
-    if (!rdl_inbox_empty(&loop->inbox) || rdl_atomic_load_relaxed(&loop->stop_asked))
-        return true;
-    return loop->team && rdl_team_has_work(loop->team);
-}
-
-/* Whether something has come that this loop must not sleep over. After rdl_idle_sleep(). */
-static bool recheck(struct rdl_loop *loop)
-{
-    return !RDL_PLANTED(WAKE) && has_come(loop);
-}
-
-static void sleep_on(struct rdl_loop *loop)
-{
-    struct rdl_idle *idle = loop->team ? &loop->team->idle : NULL;
-    int64_t next, timeout = 0;
-    struct rdl_runnable *r;
-    enum rdl_sleep how;
-    int64_t since = INT64_MAX; /* it hasn't slept */
-
-    rdl_idle_sleep(idle, &loop->sleeper);
-    if (!recheck(loop)) {
-        loop->now_ns = rdl_sys_now();
-        next = rdl_timers_next(&loop->timers);
-        if (loop->trim_ns < next)
-            next = loop->trim_ns;
-        if (loop->pager.due_ns < next)
-            next = loop->pager.due_ns;
-        if (next == INT64_MAX)
-            timeout = -1;
-        else
-            timeout = next > loop->now_ns ? next - loop->now_ns : 0;
-        rdl_count(&loop->counters.parks);
-        since = loop->now_ns;
-    }
-    poll_driver(loop, timeout);
-    how = rdl_idle_awake(idle, &loop->sleeper);
-    if (since != INT64_MAX && is_told(loop))
-        rdl_spin_slept(&loop->spin, loop->now_ns - since);
-    if (how == RDL_CALLED) {
-        loop->searching = true;
-        r = rdl_team_search(loop);
-        if (r)
-            rdl_loop_enqueue(loop, r);
-    }
-    turn(loop);
-}
-
-/* Until something comes, or for as long as a spin may last. False: nothing has come. */
-static bool look_around(struct rdl_loop *loop, int64_t since)
-{
-    bool came;
-
-    do {
-        rdl_cpu_relax();
-        poll_driver(loop, 0);
-        came = has_come(loop) || rdl_loop_busy(loop) || loop->stop ||
-               rdl_timers_next(&loop->timers) <= loop->now_ns;
-    } while (!came && rdl_spin_goes_on(&loop->spin, loop->now_ns - since));
-    return came;
-}
-
-/*
- * Instead of a sleep, if that is likely to take longer. In a team the loop counts as a searcher meanwhile, unless there
- * are enough, so that nobody is called for what it sees first. As one it takes what it sees in other loops' queues, but
- * it isn't for that that it spins: to take each task of a spawner as soon as it is there costs both of them more than to
- * come now and then for half of them. Of what a thread has woken, who has got it was told. False: nothing has come.
- */
-static bool spin(struct rdl_loop *loop)
-{
-    struct rdl_runnable *found = NULL;
-    int64_t since;
-    bool came, told, woken;
-
-    if (!rdl_spin_pays(&loop->spin))
-        return false;
-    loop->searching = loop->team && rdl_idle_begin_search(&loop->team->idle);
-    since = rdl_sys_now();
-    came = look_around(loop, since);
-    told = !rdl_inbox_empty(&loop->inbox);
-    woken = is_told(loop);
-    if (loop->searching)
-        found = rdl_team_search(loop);
-    rdl_spin_ended(&loop->spin, told || (woken && found), loop->now_ns - since);
-    if (found)
-        rdl_loop_enqueue(loop, found);
-    if (came || found)
-        turn(loop);
-    return came || found;
-}
-
-/* Nothing to run: look elsewhere, then wait until there is. */
-static struct rdl_runnable *rest(struct rdl_loop *loop)
-{
-    struct rdl_runnable *r;
-
-    drain_inbox(loop);
-    if (loop->local_first)
-        return NULL;
-    if (loop->team && (r = rdl_team_search(loop)))
-        return r;
-    if (loop->now_ns >= loop->trim_ns || loop->trim_ns == INT64_MAX)
-        loop->trim_ns = rdl_stack_trim(&loop->stacks, loop->now_ns);
-    if (!spin(loop))
-        sleep_on(loop);
-    return NULL;
 }
 
 bool rdl_loop_slice_ends(struct rdl_loop *loop, int cost)
@@ -856,15 +736,15 @@ int rdl_loop_run(struct rdl_loop *loop)
     while (!loop->stop) {
         if (loop->slice <= 0) {
             begin_slice(loop); /* by the clock as slice_over() has just seen it */
-            poll_driver(loop, 0);
-            turn(loop);
+            rdl_loop_poll(loop, 0);
+            rdl_loop_turn(loop);
             begin_fairly(loop);
         }
         /* acquire: who stopped us has counted itself among the posters before. */
         if (rdl_atomic_load_acquire(&loop->stop_asked)) {
             rdl_atomic_store_relaxed(&loop->stop_asked, false);
-            if (!loop->stopping) { /* a second stop doesn't put the first one off */
-                drain_inbox(loop); /* what the stopper had posted before runs before */
+            if (!loop->stopping) {    /* a second stop doesn't put the first one off */
+                rdl_loop_drain(loop); /* what the stopper had posted before runs before */
                 loop->stopping = true;
                 loop->stop_at = loop->pushed;
             }
@@ -876,7 +756,7 @@ int rdl_loop_run(struct rdl_loop *loop)
         if (!r)
             r = pick(loop);
         if (!r)
-            r = rest(loop);
+            r = rdl_loop_rest(loop);
         if (r)
             run(loop, r);
     }

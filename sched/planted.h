@@ -10,7 +10,7 @@
 enum rdl_plant {
     RDL_PLANT_NONE,
     RDL_PLANT_FENCE,     /* deque.c: take without its fence */
-    RDL_PLANT_WAKE,      /* loop.c: sleeps without a second look */
+    RDL_PLANT_WAKE,      /* rest.c: sleeps without a second look */
     RDL_PLANT_LEAK,      /* task.c: a spawn that finds no memory keeps its stack */
     RDL_PLANT_JUMP,      /* guard.c: a guard of one page, which a frame jumps over */
     RDL_PLANT_REUSE,     /* fiber.c: goes on before its operation has been reaped */

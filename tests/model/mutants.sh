@@ -47,7 +47,7 @@ last_round=${RADDLE_MUTANT_ROUNDS:-${#rounds[@]}} # fewer, to look for what may 
 
 # Which sources a scenario is made of. Those that take least time first.
 hosted="sched/cancel.c sched/coroutine.c sched/deque.c sched/fiber.c sched/idle.c sched/inbox.c
-    sched/inject.c sched/loop.c sched/spin.c sched/strand.c sched/team.c sched/timer.c sched/wait.c sched/switch_$(uname -m).S tests/model/host.c"
+    sched/inject.c sched/loop.c sched/rest.c sched/spin.c sched/strand.c sched/team.c sched/timer.c sched/wait.c sched/switch_$(uname -m).S tests/model/host.c"
 tasks="runtime/context.c runtime/group.c runtime/local.c runtime/map.c runtime/scope.c runtime/started.c runtime/task.c runtime/tree.c tests/model/model_describe.c"
 read -ra scenarios <<<"${RADDLE_MUTANT_SCENARIOS:-map inject inbox wait idle deque table handoff depot cancel home strand turn fd group closing team sync server executor}" # to look closer
 declare -A sources=(

@@ -59,7 +59,7 @@ static bool take(void)
     return false;
 }
 
-/* As search() and sleep_on() in sched/loop.c. */
+/* As rdl_team_search() and sleep_on() in sched/rest.c. */
 static bool search(bool counted)
 {
     bool found;

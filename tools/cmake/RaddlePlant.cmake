@@ -4,7 +4,7 @@ mark_as_advanced(RADDLE_PLANT)
 
 set(raddle_plants
   FENCE=sched/deque.c
-  WAKE=sched/loop.c
+  WAKE=sched/rest.c
   LEAK=runtime/task.c
   JUMP=sched/guard.c
   REUSE=sched/fiber.c
