@@ -25,7 +25,7 @@ FENCE|model_deque|take without its fence: one task runs on two threads
 WAKE|model_team|no second look before a loop sleeps: a wake is missed
 LEAK|test_spawn.epoll.1|a spawn that finds no memory keeps its stack
 JUMP|test_stack|a guard of one page, which a frame jumps over
-REUSE|test_socket.uring.1|a task goes on before its operation has been reaped
+REUSE|test_socket_waits.uring.1|a task goes on before its operation has been reaped
 SHORT|test_stream.epoll.1|a part that was sent is taken for all
 INTERRUPT|test_socket.epoll.1|an interruption is handed on instead of tried again
 CLOEXEC|cloexec.epoll.1|accept without CLOEXEC

@@ -32,6 +32,9 @@ static inline int child(void *arg)
     return c->rc;
 }
 
+/* What can't be spawned. */
+static raddle_task_fn *const no_fn;
+
 #define SPAWN(group, out, fn, arg) EXPECT_EQ(raddle_spawn(group, out, fn, arg, NULL), 0)
 #define OPEN(group, ...)                                                                           \
     EXPECT_EQ(raddle_group_open((group), &(struct raddle_group_options){__VA_ARGS__}), 0)
