@@ -140,6 +140,9 @@ unsigned rdl_sim_quiesced(struct rdl_sim_world *world);
 
 /* One attempt at an operation on the descriptor: a result, or RDL_OP_WAIT. */
 ssize_t rdl_sim_attempt(struct rdl_sim_world *world, struct rdl_op *op);
+
+/* sim_socket.c */
+
 /* op, which has to wait, in the line of its descriptor; and out of it, or of its driver's news. */
 void rdl_sim_queue(struct rdl_op *op);
 void rdl_sim_unqueue(struct rdl_sim *sim, struct rdl_op *op);
