@@ -21,11 +21,13 @@
  * maker's [F1].
  *
  * Who finds work as the last searcher calls the next loop, since makers elided their wakes because
- * of it. At most half of the loops search: more would only fight over the same queues.
+ * of it. At most half of the loops, rounded up, search: more would only fight over the same queues.
  *
- * A searcher that finds nothing but goes on, as something came for itself, doesn't recheck. What another loop queued
- * behind its look stays with that loop, which runs, until this one rests again or the next call. And one that spins
- * (sched/rest.c) may lose its CPU: until it has it again makers trust it in vain. Nothing is lost by either.
+ * So does a last searcher that has found nothing, if there is work now: something may have come for itself, so that it
+ * goes on without a recheck, and the maker, too, may run something that takes long. Whoever trusted a count has fenced
+ * [F1] before [F3] in rdl_idle_end_search() of who takes that count to 0, and so is seen after it.
+ *
+ * A searcher that spins (sched/rest.c) may lose its CPU: until it has it again makers trust it in vain.
  *
  * A called loop is counted as a searcher by its caller, so that a burst of makers calls one loop
  * and not all of them. It ends that search like any other, whatever it does first.
@@ -37,8 +39,6 @@
  * Tried: a wake token that is reset with a plain store. It overwrites a wake that raced with it.
  */
 #include "sched/idle.h"
-
-#include <stddef.h>
 
 void rdl_idle_init(struct rdl_idle *idle, struct rdl_sleeper **sleepers, uint32_t count)
 {
@@ -61,7 +61,10 @@ bool rdl_idle_begin_search(struct rdl_idle *idle)
 
 bool rdl_idle_end_search(struct rdl_idle *idle)
 {
-    return rdl_atomic_fetch_sub_seq_cst(&idle->searching, 1) == 1;
+    if (rdl_atomic_fetch_sub_seq_cst(&idle->searching, 1) != 1)
+        return false;
+    rdl_atomic_fence_seq_cst(); /* [F3] */
+    return true;
 }
 
 void rdl_idle_sleep(struct rdl_idle *idle, struct rdl_sleeper *sleeper)

@@ -1,7 +1,8 @@
 /*
  * sched/idle.h - who of a team sleeps, who searches for work, and who has to be woken.
  *
- * A loop that has nothing to run searches the others' queues, then sleeps in its driver. Whoever
+ * A loop that has nothing to run searches the others' queues, perhaps looks around for a while (sched/spin.h), then
+ * sleeps in its driver. Whoever
  * makes work that another could take wakes one sleeper, unless a searcher is about to find it. The
  * protocol is in idle.c.
  */
@@ -26,20 +27,21 @@ struct rdl_sleeper {
 
 /* One per team. */
 struct rdl_idle {
-    rdl_atomic(uint32_t) searching; /* loops that look into others' queues, or were called to */
-    rdl_atomic(uint32_t) sleeping;  /* loops between rdl_idle_sleep() and rdl_idle_awake() */
-    rdl_atomic(uint32_t) next;      /* whom to call first, so that calls go round */
+    rdl_atomic(
+        uint32_t) searching; /* loops that look into others' queues or around, or were called to */
+    rdl_atomic(uint32_t) sleeping; /* loops between rdl_idle_sleep() and rdl_idle_awake() */
+    rdl_atomic(uint32_t) next;     /* whom to call first, so that calls go round */
     uint32_t count;
     struct rdl_sleeper **sleepers; /* count of them, set before the first loop runs */
 };
 
 void rdl_idle_init(struct rdl_idle *idle, struct rdl_sleeper **sleepers, uint32_t count);
 
-/* A loop without work: may it search? At most half of the team does at a time. */
+/* A loop without work: may it search? At most half of the team, rounded up, does at a time. */
 bool rdl_idle_begin_search(struct rdl_idle *idle);
 
-/* A searcher, or a called loop, ends its search. True if it was the last: having found work it now
- * calls the next one; having found none it sleeps, and rechecks. */
+/* A searcher, or a called loop, ends its search. True if it was the last: it now calls the next one if it has found
+ * work, or if there is some for others. */
 bool rdl_idle_end_search(struct rdl_idle *idle);
 
 /* A loop announces that it sleeps. It rechecks everything that could concern it after this, and

@@ -6,8 +6,11 @@
  */
 #include "sched/rest.h"
 
+#include <stddef.h>
+
 #include "sched/atomic.h"
 #include "sched/idle.h"
+#include "sched/lock.h"
 #include "sched/loop.h"
 #include "sched/planted.h"
 #include "sched/spin.h"
@@ -26,7 +29,7 @@ static bool has_come(const struct rdl_loop *loop)
 {
     if (!rdl_inbox_empty(&loop->inbox) || rdl_atomic_load_relaxed(&loop->stop_asked))
         return true;
-    return loop->team && rdl_team_has_work(loop->team);
+    return loop->team && rdl_team_has_work(loop);
 }
 
 /* Whether something has come that this loop must not sleep over. After rdl_idle_sleep(). */
@@ -89,7 +92,8 @@ static bool look_around(struct rdl_loop *loop, int64_t since)
  * Instead of a sleep, if that is likely to take longer. In a team the loop counts as a searcher meanwhile, unless there
  * are enough, so that nobody is called for what it sees first. As one it takes what it sees in other loops' queues, but
  * it isn't for that that it spins: to take each task of a spawner as soon as it is there costs both of them more than to
- * come now and then for half of them. Of what a thread has woken, who has got it was told. False: nothing has come.
+ * come now and then for half of them. Of what a thread has woken, who has got it as a searcher was told. False: nothing
+ * has come.
  */
 static bool spin(struct rdl_loop *loop)
 {

@@ -7,8 +7,8 @@
 struct rdl_loop;
 struct rdl_runnable;
 
-/* Nothing to run here: looks elsewhere, then waits until there is. Returns what was found elsewhere; NULL: what has
- * come is in the loop's queues, if anything has. */
+/* Loop's thread, which has nothing to run: looks elsewhere, then waits until there is. Returns what was found elsewhere;
+ * NULL: what has come is in the loop's queues, if anything has. */
 struct rdl_runnable *rdl_loop_rest(struct rdl_loop *loop);
 
 #endif

@@ -33,8 +33,8 @@ struct rdl_spin {
     unsigned wanted;       /* of those, for a credit */
 };
 
-/* For at most ns at a time, and never where the calling thread and the process's first may run on one CPU only: then
- * the other one is likely to need it. */
+/* For at most ns at a time, and never where the calling thread (which need not be the one that is going to spin) and
+ * the process's first may run on one CPU only: then the other one is likely to need it. */
 void rdl_spin_init(struct rdl_spin *spin, int64_t ns);
 
 static inline bool rdl_spin_pays(const struct rdl_spin *spin)

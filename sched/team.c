@@ -7,7 +7,8 @@
  *
  * Nothing that is queued is slept over, by the protocol of sched/idle.c: whoever queues something calls
  * rdl_team_call() after it, whose fence comes between the push and its look for sleepers; a loop that goes to sleep
- * asks rdl_team_has_work() after rdl_idle_sleep(), whose fence comes between its being listed and that look.
+ * asks rdl_team_has_work() after rdl_idle_sleep(), whose fence comes between its being listed and that look; and the
+ * last searcher after rdl_idle_end_search(), whose fence comes between its being no searcher any more and that look.
  */
 #include "sched/team.h"
 
@@ -58,13 +59,17 @@ void rdl_team_woken(struct rdl_team *team, struct rdl_fiber *fiber)
     rdl_post_end(&team->posting);
 }
 
-bool rdl_team_has_work(const struct rdl_team *team)
+bool rdl_team_has_work(const struct rdl_loop *loop)
 {
+    const struct rdl_team *team = loop->team;
+
     if (rdl_team_injected(team))
         return true;
-    for (unsigned i = 0; i < team->count; i++)
-        if (rdl_deque_count(&team->loops[i]->ready) || rdl_deque_count(&team->loops[i]->fresh))
+    for (unsigned i = 0; i < team->count; i++) {
+        const struct rdl_loop *other = team->loops[i];
+        if (other != loop && (rdl_deque_count(&other->ready) || rdl_deque_count(&other->fresh)))
             return true;
+    }
     return false;
 }
 
@@ -198,7 +203,8 @@ struct rdl_runnable *rdl_team_search(struct rdl_loop *loop)
             found = rob(loop, victim);
     }
     loop->searching = false;
-    if (rdl_idle_end_search(&team->idle) && found)
-        rdl_team_call(team); /* makers of work have elided their calls because of us */
+    /* Makers of work have elided their calls because of us, some of them behind our look. */
+    if (rdl_idle_end_search(&team->idle) && (found || rdl_team_has_work(loop)))
+        rdl_team_call(team);
     return found;
 }

@@ -11,7 +11,6 @@
 #include <stdint.h>
 
 #include "sched/atomic.h"
-#include "sched/deque.h"
 #include "sched/idle.h"
 #include "sched/inject.h"
 #include "sched/runnable.h"
@@ -48,12 +47,13 @@ static inline bool rdl_team_injected(const struct rdl_team *team)
     return rdl_inject_count(&team->woken) || rdl_inject_count(&team->fresh);
 }
 
-/* Is there something that any loop of the team could run? For one that is about to sleep, after rdl_idle_sleep(). */
-bool rdl_team_has_work(const struct rdl_team *team);
-
 /* On the thread of loop, which is one of the team's: */
 
-/* r is woken, r is fresh: into the loop's shared queues, or into the injector. Never a spin. */
+/* Is there something in the injector or in the queues of the others? A hint, but after rdl_idle_sleep() and
+ * rdl_idle_end_search(). */
+bool rdl_team_has_work(const struct rdl_loop *loop);
+
+/* r is woken, r is fresh: into the loop's shared queues, or into the injector. */
 void rdl_team_push_ready(struct rdl_loop *loop, struct rdl_runnable *r);
 void rdl_team_push_fresh(struct rdl_loop *loop, struct rdl_runnable *r);
 
@@ -63,7 +63,7 @@ struct rdl_runnable *rdl_team_take(struct rdl_loop *loop);
 /* The same for a loop that has other things to run. */
 struct rdl_runnable *rdl_team_take_in_turn(struct rdl_loop *loop);
 
-/* From the injector or other loops, for a loop with empty shared queues, unless enough others search. */
+/* From the injector or other loops, for a loop that had nothing to run, unless enough others search. */
 struct rdl_runnable *rdl_team_search(struct rdl_loop *loop);
 
 #endif

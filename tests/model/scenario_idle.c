@@ -59,7 +59,7 @@ static bool take(void)
     return false;
 }
 
-/* As rdl_team_search() and sleep_on() in sched/rest.c. */
+/* As rdl_team_search() in sched/team.c. */
 static bool search(bool counted)
 {
     bool found;
@@ -67,11 +67,12 @@ static bool search(bool counted)
     if (!counted && !rdl_idle_begin_search(&idle))
         return false;
     found = take();
-    if (rdl_idle_end_search(&idle) && found)
+    if (rdl_idle_end_search(&idle) && (found || is_work()))
         call();
     return found;
 }
 
+/* As sched/rest.c. */
 static void loop(void *arg)
 {
     unsigned i = (unsigned)((struct rdl_sleeper *)arg - sleeper);
@@ -86,6 +87,14 @@ static void loop(void *arg)
         if (rdl_idle_awake(&idle, arg) == RDL_CALLED)
             (void)search(true);
     }
+}
+
+/* A loop that searches and then has something to do that takes long: it is for others to take what there is. */
+static void holder(void *arg)
+{
+    (void)arg;
+    if (!search(false))
+        model_sleep_while(&stop, 0);
 }
 
 /* Makes a piece, or two. */
@@ -153,10 +162,20 @@ static void begin_three(void)
     begin(3, 3, 2);
 }
 
+static void begin_held(void)
+{
+    begin(1, 1, 1);
+    model_spawn("holder", holder, NULL);
+}
+
 const char *const model_unwatched_names[] = {NULL};
 const char model_scenario_name[] = "idle";
 const struct model_case model_cases[] = {
-    {"one", begin_one, end},     {"one_two", begin_one_two, end},
-    {"two", begin_two, end},     {"two_three", begin_two_three, end},
-    {"three", begin_three, end}, {0},
+    {"one", begin_one, end},
+    {"one_two", begin_one_two, end},
+    {"two", begin_two, end},
+    {"two_three", begin_two_three, end},
+    {"three", begin_three, end},
+    {"held", begin_held, end},
+    {0},
 };

@@ -155,6 +155,45 @@ static void begin_start(void)
     model_check(rdl_loop_post(&loops[0], &make(0, starter, RADDLE_FRESH, &loops[0])->run));
 }
 
+/* The same while another loop is held, too, by what was posted to it: it may be just then that it searches, so that
+ * the starter trusts it. The third one has to come. */
+static void count_holder(void)
+{
+    await(1);
+    if (model_count(&ended) == 2)
+        stop_all();
+}
+
+static void holding_starter(struct rdl_fiber *self)
+{
+    struct rdl_loop *loop = rdl_loop_current();
+
+    (void)self;
+    note_run(0);
+    rdl_loop_start(loop, make(1, started, RADDLE_FRESH, loop));
+    count_holder();
+}
+
+static void holding_callback(struct rdl_runnable *r)
+{
+    (void)r;
+    count_holder();
+}
+
+static void holding_poster(void *arg)
+{
+    (void)arg;
+    callbacks[0].call = holding_callback;
+    model_check(rdl_loop_post(&loops[1], &callbacks[0]));
+}
+
+static void begin_held(void)
+{
+    begin(3);
+    model_check(rdl_loop_post(&loops[0], &make(0, holding_starter, RADDLE_FRESH, &loops[0])->run));
+    model_spawn("poster", holding_poster, NULL);
+}
+
 /* Fibers come through the injector, and each blocks its loop until the next has run: every wake that was
  * elided because of a searcher has to be made up for. */
 static void link_of_chain(struct rdl_fiber *self)
@@ -400,6 +439,7 @@ const struct model_case model_cases[] = {
     {"post", begin_post, end},
     {"post_alone", begin_post_alone, end},
     {"start", begin_start, end},
+    {"held", begin_held, end},
     {"chain_2", begin_chain_2, end},
     {"chain_3", begin_chain_3, end},
     {"woken", begin_woken, end},
