@@ -1,5 +1,5 @@
 /*
- * sched/loop.c - what a loop runs next, and how it goes from one fiber to the other.
+ * sched/loop.c - what a loop runs next, and how it goes from one fiber to the next.
  *
  * The way of a fiber through this file: it is queued (rdl_loop_woken, _enqueue, _start, _post),
  * picked (pick), switched to (run, or directly from the fiber that leaves: rdl_loop_leave), and
@@ -711,7 +711,7 @@ static void run(struct rdl_loop *loop, struct rdl_runnable *r)
     assert(!loop->polling);
     if (!fiber) {
         r->call(r);
-        loop->slice--;
+        (void)rdl_loop_slice_over(loop, 1);
         return;
     }
     enter(loop, fiber);
@@ -735,7 +735,7 @@ int rdl_loop_run(struct rdl_loop *loop)
     loop->now_ns = rdl_sys_now();
     while (!loop->stop) {
         if (loop->slice <= 0) {
-            begin_slice(loop); /* by the clock as slice_over() has just seen it */
+            begin_slice(loop); /* by the clock as rdl_loop_slice_ends() has just seen it */
             rdl_loop_poll(loop, 0);
             rdl_loop_turn(loop);
             begin_fairly(loop);

@@ -7,6 +7,7 @@
 #include <pthread.h>
 
 #include "runtime/loop.h"
+#include "sched/sys.h"
 
 TestSuite(fairness, .timeout = 60);
 
@@ -629,6 +630,40 @@ static int counts_polls(void *arg)
 RuntimeTest(fairness, tasks_that_work_for_long_keep_the_driver_waiting_for_a_few_of_them_only)
 {
     cr_assert_eq(test_run_on(1, counts_polls, NULL), 0);
+}
+
+/* The same of callbacks, which don't ask for the time as test_burn() does. */
+enum { CALLBACKS = 400 };
+
+static void calls_long(void *arg)
+{
+    unsigned long *calls = arg;
+    int64_t end = rdl_sys_now() + RADDLE_US(100);
+
+    while (rdl_sys_now() < end)
+        ;
+    ++*calls;
+}
+
+static int counts_polls_of_callbacks(void *arg)
+{
+    unsigned long calls = 0;
+    struct raddle_loop_stats before, after;
+
+    (void)arg;
+    EXPECT_EQ(raddle_get_loop_stats(0, &before), 0);
+    for (int i = 0; i < CALLBACKS; i++)
+        EXPECT_EQ(raddle_call_soon(raddle_running_loop(), calls_long, &calls), 0);
+    EXPECT_EQ(raddle_sleep(RADDLE_MS(1)), 0); /* then it is queued behind all of them */
+    EXPECT_EQ(raddle_get_loop_stats(0, &after), 0);
+    EXPECT_EQ(calls, CALLBACKS);
+    EXPECT_IN(after.polls - before.polls, CALLBACKS / TURNS_PER_POLL_MAX, CALLBACKS * 2);
+    return 0;
+}
+
+RuntimeTest(fairness, callbacks_that_work_for_long_keep_the_driver_waiting_for_a_few_of_them_only)
+{
+    cr_assert_eq(test_run_on(1, counts_polls_of_callbacks, NULL), 0);
 }
 
 /* A loop that is held, and what is queued on it. */
