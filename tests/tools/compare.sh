@@ -91,6 +91,8 @@ wrong() {
 wrong --nonsense
 wrong --only nonsense
 wrong --only
+wrong --without nonsense
+wrong --without
 wrong --rounds 0
 wrong --rounds x
 same "works" "$("$bench/compare" --list | sort | uniq -d)" ""
