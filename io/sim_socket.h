@@ -4,7 +4,7 @@
  * What a socket's state means to those who wait:
  *
  *     UNUSED     neither listens nor was connected
- *     LISTENS    queue holds connections that were not accepted
+ *     LISTENS    first to last are connections that were not accepted
  *     CONNECTS   its request is under way
  *     CONNECTED  peer is the other end, which may be gone
  *
@@ -90,7 +90,7 @@ void rdl_sim_changed(struct rdl_sim_socket *s);
 
 /* How long something is under way that is not lost. */
 int64_t rdl_sim_latency(struct rdl_sim_world *world);
-/* Sends a segment, which lacks nothing but its ends and its number; one of data is given away. */
+/* Sends a segment, of which only kind, bytes and data are set; one of data is given away. */
 void rdl_sim_send(struct rdl_sim_segment *segment, struct rdl_sim_socket *from,
                   struct rdl_sim_socket *to);
 
@@ -99,7 +99,7 @@ void rdl_sim_send(struct rdl_sim_segment *segment, struct rdl_sim_socket *from,
 /* Makes a socket of this library's one of the world's. */
 int rdl_sim_adopt(struct rdl_sim_world *world, int fd, struct rdl_fd *entry,
                   struct rdl_sim_socket **out);
-/* One that has begun to listen since it was first seen. */
+/* If it was unused: has it begun to listen meanwhile? Then it is one that listens. */
 void rdl_sim_look_again(struct rdl_sim_socket *s, int fd);
 
 /* As rdl_sim_attempt(). */

@@ -96,7 +96,7 @@ gate() {
 caught=0
 missed=0
 # mark WORD NAME GATE REMARK
-mark() { printf '%-9s %-10s %-20s %s\n' "$@"; }
+mark() { printf '%-9s %-10s %-25s %s\n' "$@"; }
 
 if configure Release FENCE || ! grep -q 'is a bug' "$work/log"; then
     mark "NO" "-" "cmake" "a Release is built with a bug"

@@ -1,58 +1,21 @@
 /*
  * tests/conformance/test_sim_net.c - the simulated network: whatever it does to what is sent, the bytes of a connection
  * arrive in their order or the connection fails, and the same seed does the same again.
- *
- * RADDLE_TEST_SEEDS says through how many seeds (200), RADDLE_TEST_SEED the first (1).
  */
 #define _GNU_SOURCE
-#include "tests/support/fixture.h"
+#include "tests/conformance/sim_run.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <inttypes.h>
 #include <netinet/in.h>
 #include <poll.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 TestSuite(sim_net, .timeout = 120);
 
-enum { CLIENTS = 3, ADDRESS = 128 };
-
-static int run_on(uint64_t seed, const char *options, unsigned loops, raddle_task_fn *fn, void *arg)
-{
-    char name[128];
-
-    snprintf(name, sizeof(name), "sim:seed=%" PRIu64 "%s%s", seed, *options ? "," : "", options);
-    return raddle_run(fn, arg, &(struct raddle_run_options){.loops = loops, .driver = name});
-}
-
-static unsigned long number_from(const char *name, unsigned long otherwise)
-{
-    const char *text = getenv(name);
-
-    return text ? strtoul(text, NULL, 10) : otherwise;
-}
-
-/* Each seed on one loop and on three: 0, or the seed that went wrong. */
-static uint64_t through_seeds(const char *options, raddle_task_fn *fn, void *arg)
-{
-    uint64_t first = number_from("RADDLE_TEST_SEED", 1);
-    uint64_t count = number_from("RADDLE_TEST_SEEDS", 200);
-
-    for (uint64_t seed = first; seed < first + count; seed++)
-        for (unsigned loops = 1; loops <= 3; loops += 2) {
-            int rc = run_on(seed, options, loops, fn, arg);
-            if (rc != 0 || test_failures()) {
-                fprintf(stderr, "%s, %u loops, RADDLE_TEST_SEED=%" PRIu64 ": %d\n", options, loops,
-                        seed, rc);
-                return seed;
-            }
-        }
-    return 0;
-}
+enum { CLIENTS = 3, ADDRESS = 128, THROUGH = 200 };
 
 static char byte_at(unsigned who, size_t i)
 {
@@ -219,7 +182,7 @@ RuntimeTest(sim_net, through_many_seeds_every_byte_arrives_in_its_order)
 {
     struct place p = {.bytes = 5000};
 
-    cr_assert_eq(through_seeds("", echo_world, &p), 0);
+    cr_assert_eq(through_seeds(THROUGH, "", echo_world, &p), 0);
     cr_assert(p.good > 0 && p.failed == 0);
 }
 
@@ -227,7 +190,7 @@ RuntimeTest(sim_net, through_many_seeds_losses_make_it_late_and_lose_nothing)
 {
     struct place p = {.bytes = 3000};
 
-    cr_assert_eq(through_seeds("loss=20,short=60", echo_world, &p), 0);
+    cr_assert_eq(through_seeds(THROUGH, "loss=20,short=60", echo_world, &p), 0);
     cr_assert(p.good > 0 && p.failed == 0);
 }
 
@@ -236,7 +199,7 @@ RuntimeTest(sim_net, through_many_seeds_resets_fail_connections_and_nothing_else
 {
     struct place p = {.bytes = 60000, .may_fail = true};
 
-    cr_assert_eq(through_seeds("reset=60,latency=20ms", echo_world, &p), 0);
+    cr_assert_eq(through_seeds(THROUGH, "reset=60,latency=20ms", echo_world, &p), 0);
     cr_assert(p.good > 0 && p.failed > 0, "%u good, %u failed", p.good, p.failed);
 }
 
@@ -330,9 +293,9 @@ RuntimeTest(sim_net, connections_overtake_each_other_as_the_seed_will_have_it)
     unsigned different = 0;
 
     for (unsigned i = 0; i < SEEDS; i++)
-        cr_assert_eq(run_on(i, "", 1 + i % 3, takes_calls, &first[i]), 0);
+        cr_assert_eq(run_world(i, "", 1 + i % 3, takes_calls, &first[i]), 0);
     for (unsigned i = SEEDS; i-- > 0;) {
-        cr_assert_eq(run_on(i, "", 1 + i % 3, takes_calls, &again), 0);
+        cr_assert_eq(run_world(i, "", 1 + i % 3, takes_calls, &again), 0);
         cr_assert(same_order(&again, &first[i]), "seed %u", i);
         cr_assert_eq(again.trace, first[i].trace, "seed %u", i);
         different += i && !same_order(&first[i], &first[i - 1]);
@@ -374,8 +337,8 @@ static int calls_nobody(void *arg)
 
 RuntimeTest(sim_net, who_calls_nobody_is_refused_and_who_was_not_accepted_is_reset)
 {
-    cr_assert_eq(run_on(1, "", 1, calls_nobody, NULL), 0);
-    cr_assert_eq(run_on(2, "", 3, calls_nobody, NULL), 0);
+    cr_assert_eq(run_world(1, "", 1, calls_nobody, NULL), 0);
+    cr_assert_eq(run_world(2, "", 3, calls_nobody, NULL), 0);
 }
 
 /* Both ends of a connection. */
@@ -439,7 +402,7 @@ static int is_cut(void *arg)
 RuntimeTest(sim_net, through_a_cut_network_nothing_comes_and_after_it_all_that_was_sent)
 {
     for (uint64_t seed = 0; seed < 20; seed++)
-        cr_assert_eq(run_on(seed, "", 1 + (unsigned)seed % 3, is_cut, NULL), 0);
+        cr_assert_eq(run_world(seed, "", 1 + (unsigned)seed % 3, is_cut, NULL), 0);
     cr_assert_eq(raddle_sim_cut_network(true), -EPERM);
 }
 
@@ -560,10 +523,11 @@ static int writes_to_the_dead(void *arg)
 RuntimeTest(sim_net, a_connection_ends_at_one_side_and_then_the_other_or_all_at_once)
 {
     for (uint64_t seed = 0; seed < 20; seed++) {
-        cr_assert_eq(run_on(seed, "short=0", 1 + (unsigned)seed % 3, half_closed, NULL), 0);
-        cr_assert_eq(run_on(seed, "short=0", 1 + (unsigned)seed % 3, fills_up, NULL), 0);
+        cr_assert_eq(run_world(seed, "short=0", 1 + (unsigned)seed % 3, half_closed, NULL), 0);
+        cr_assert_eq(run_world(seed, "short=0", 1 + (unsigned)seed % 3, fills_up, NULL), 0);
         cr_assert_eq(
-            run_on(seed, "short=0,loss=10", 1 + (unsigned)seed % 3, writes_to_the_dead, NULL), 0);
+            run_world(seed, "short=0,loss=10", 1 + (unsigned)seed % 3, writes_to_the_dead, NULL),
+            0);
     }
 }
 
@@ -620,7 +584,7 @@ RuntimeTest(sim_net, through_many_seeds_an_accept_that_is_cancelled_loses_no_con
 {
     struct door totals = {.listener = -1};
 
-    cr_assert_eq(through_seeds("", opens_late_or_not, &totals), 0);
+    cr_assert_eq(through_seeds(THROUGH, "", opens_late_or_not, &totals), 0);
     cr_assert(totals.met > 0 && totals.missed > 0, "%u %u", totals.met, totals.missed);
 }
 
@@ -628,7 +592,7 @@ RuntimeTest(sim_net, unix_sockets_are_simulated_as_well)
 {
     struct place p = {.bytes = 2000, .listen = "unix:@raddle-sim-net"};
 
-    cr_assert_eq(run_on(1, "", 1, echo_world, &p), 0);
-    cr_assert_eq(run_on(2, "", 3, echo_world, &p), 0);
+    cr_assert_eq(run_world(1, "", 1, echo_world, &p), 0);
+    cr_assert_eq(run_world(2, "", 3, echo_world, &p), 0);
     cr_assert_eq(p.good, 2 * CLIENTS);
 }

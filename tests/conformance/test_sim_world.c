@@ -1,18 +1,13 @@
 /*
  * tests/conformance/test_sim_world.c - what programs find in a simulated world: time that jumps, an order in which
  * nothing is lost in any of many seeds, executors, descriptors and other threads.
- *
- * RADDLE_TEST_SEEDS says how many of them (1,000), RADDLE_TEST_SEED the first (1).
  */
 #define _GNU_SOURCE
 #include "tests/conformance/sim_run.h"
 
 #include <errno.h>
-#include <inttypes.h>
 #include <poll.h>
 #include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -22,29 +17,7 @@ TestSuite(sim_world, .timeout = 120);
 
 #define DAY RADDLE_S(24 * 60 * 60)
 
-static unsigned long number_from(const char *name, unsigned long otherwise)
-{
-    const char *text = getenv(name);
-
-    return text ? strtoul(text, NULL, 10) : otherwise;
-}
-
-/* Each seed on one loop and on three: 0, or the seed that went wrong. */
-static uint64_t through_seeds(raddle_task_fn *fn, void *arg)
-{
-    uint64_t first = number_from("RADDLE_TEST_SEED", 1);
-    uint64_t count = number_from("RADDLE_TEST_SEEDS", 1000);
-
-    for (uint64_t seed = first; seed < first + count; seed++)
-        for (unsigned loops = 1; loops <= 3; loops += 2) {
-            int rc = run_seed(seed, loops, fn, arg);
-            if (rc != 0 || test_failures()) {
-                fprintf(stderr, "%u loops, RADDLE_TEST_SEED=%" PRIu64 ": %d\n", loops, seed, rc);
-                return seed;
-            }
-        }
-    return 0;
-}
+enum { THROUGH = 1000 };
 
 /* Time. */
 
@@ -185,7 +158,7 @@ static int trades(void *arg)
 
 RuntimeTest(sim_world, through_many_seeds_producers_and_consumers_lose_nothing)
 {
-    cr_assert_eq(through_seeds(trades, NULL), 0);
+    cr_assert_eq(through_seeds(THROUGH, "", trades, NULL), 0);
 }
 
 struct race {
@@ -242,7 +215,7 @@ RuntimeTest(sim_world, through_many_seeds_an_item_that_meets_a_deadline_is_taken
     unsigned in_time = 0, too_late = 0;
     struct race totals = {.in_time = &in_time, .too_late = &too_late};
 
-    cr_assert_eq(through_seeds(races_a_timeout, &totals), 0);
+    cr_assert_eq(through_seeds(THROUGH, "", races_a_timeout, &totals), 0);
     cr_assert(in_time > 0 && too_late > 0, "%u %u", in_time, too_late);
 }
 
@@ -302,7 +275,7 @@ RuntimeTest(sim_world, through_many_seeds_no_permit_is_lost_to_a_cancellation)
 {
     unsigned seen = 0;
 
-    cr_assert_eq(through_seeds(races_cancels, &seen), 0);
+    cr_assert_eq(through_seeds(THROUGH, "", races_cancels, &seen), 0);
     cr_assert(seen & (seen - 1), "the cancellations always met the same number of tasks: %x", seen);
 }
 

@@ -1,5 +1,6 @@
 /*
- * tests/io/results.h - what the operations of a task returned, for the test to compare when the task is over.
+ * tests/io/results.h - what the operations of a task returned, for the test to compare when the task is over; and how
+ * much is too much for one of them.
  */
 #ifndef TESTS_IO_RESULTS_H
 #define TESTS_IO_RESULTS_H
