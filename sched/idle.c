@@ -25,7 +25,8 @@
  *
  * So does a last searcher that has found nothing, if there is work now: something may have come for itself, so that it
  * goes on without a recheck, and the maker, too, may run something that takes long. Whoever trusted a count has fenced
- * [F1] before [F3] in rdl_idle_end_search() of who takes that count to 0, and so is seen after it.
+ * [F1] before the fence of who takes that count to 0, and so is seen after it: [F3] in rdl_idle_end_search(), or that in
+ * rdl_idle_call(), which looks for sleepers and calls one whatever there is.
  *
  * A searcher that spins (sched/rest.c) may lose its CPU: until it has it again makers trust it in vain.
  *

@@ -24,12 +24,12 @@ static bool is_told(const struct rdl_loop *loop)
            (loop->team && rdl_inject_count(&loop->team->woken) > 0);
 }
 
-/* From other threads. */
+/* From other threads. What was posted may be in the loop's own shared queues by now. */
 static bool has_come(const struct rdl_loop *loop)
 {
     if (!rdl_inbox_empty(&loop->inbox) || rdl_atomic_load_relaxed(&loop->stop_asked))
         return true;
-    return loop->team && rdl_team_has_work(loop);
+    return loop->team && rdl_team_has_work(loop->team, NULL);
 }
 
 /* Whether something has come that this loop must not sleep over. After rdl_idle_sleep(). */

@@ -59,15 +59,13 @@ void rdl_team_woken(struct rdl_team *team, struct rdl_fiber *fiber)
     rdl_post_end(&team->posting);
 }
 
-bool rdl_team_has_work(const struct rdl_loop *loop)
+bool rdl_team_has_work(const struct rdl_team *team, const struct rdl_loop *but)
 {
-    const struct rdl_team *team = loop->team;
-
     if (rdl_team_injected(team))
         return true;
     for (unsigned i = 0; i < team->count; i++) {
-        const struct rdl_loop *other = team->loops[i];
-        if (other != loop && (rdl_deque_count(&other->ready) || rdl_deque_count(&other->fresh)))
+        const struct rdl_loop *loop = team->loops[i];
+        if (loop != but && (rdl_deque_count(&loop->ready) || rdl_deque_count(&loop->fresh)))
             return true;
     }
     return false;
@@ -204,7 +202,7 @@ struct rdl_runnable *rdl_team_search(struct rdl_loop *loop)
     }
     loop->searching = false;
     /* Makers of work have elided their calls because of us, some of them behind our look. */
-    if (rdl_idle_end_search(&team->idle) && (found || rdl_team_has_work(loop)))
+    if (rdl_idle_end_search(&team->idle) && (found || rdl_team_has_work(team, loop)))
         rdl_team_call(team);
     return found;
 }

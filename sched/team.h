@@ -47,11 +47,11 @@ static inline bool rdl_team_injected(const struct rdl_team *team)
     return rdl_inject_count(&team->woken) || rdl_inject_count(&team->fresh);
 }
 
-/* On the thread of loop, which is one of the team's: */
+/* Is there something that any loop of the team could run, in the injector or in a loop's queues, but for those of one
+ * loop (NULL: of all)? A hint, unless after rdl_idle_sleep() or rdl_idle_end_search(). */
+bool rdl_team_has_work(const struct rdl_team *team, const struct rdl_loop *but);
 
-/* Is there something in the injector or in the queues of the others? A hint, but after rdl_idle_sleep() and
- * rdl_idle_end_search(). */
-bool rdl_team_has_work(const struct rdl_loop *loop);
+/* On the thread of loop, which is one of the team's: */
 
 /* r is woken, r is fresh: into the loop's shared queues, or into the injector. */
 void rdl_team_push_ready(struct rdl_loop *loop, struct rdl_runnable *r);

@@ -194,6 +194,38 @@ static void begin_held(void)
     model_spawn("poster", holding_poster, NULL);
 }
 
+/* What is posted comes to the loop's own queue between its last pick and its sleep, while the other loop is held. Nobody
+ * spins: that would be a second look. */
+static void posted_home(struct rdl_fiber *self)
+{
+    (void)self;
+    note_run(1);
+    stop_all();
+}
+
+static void awaits_posted(struct rdl_runnable *r)
+{
+    (void)r;
+    await(1);
+}
+
+static void home_poster(void *arg)
+{
+    (void)arg;
+    model_check(rdl_loop_post(&loops[0], &fibers[1]->run));
+}
+
+static void begin_posted(void)
+{
+    begin(2);
+    for (unsigned i = 0; i < loop_count; i++)
+        loops[i].spin.ns = 0;
+    (void)make(1, posted_home, RADDLE_MIGRATABLE, &loops[0]);
+    callbacks[0].call = awaits_posted;
+    model_check(rdl_loop_post(&loops[1], &callbacks[0]));
+    model_spawn("poster", home_poster, NULL);
+}
+
 /* Fibers come through the injector, and each blocks its loop until the next has run: every wake that was
  * elided because of a searcher has to be made up for. */
 static void link_of_chain(struct rdl_fiber *self)
@@ -440,6 +472,7 @@ const struct model_case model_cases[] = {
     {"post_alone", begin_post_alone, end},
     {"start", begin_start, end},
     {"held", begin_held, end},
+    {"posted", begin_posted, end},
     {"chain_2", begin_chain_2, end},
     {"chain_3", begin_chain_3, end},
     {"woken", begin_woken, end},

@@ -11,7 +11,7 @@
  * queue has room for: the others have nothing but what they steal. A burst before makes most of the stacks. For what
  * the others run while the spawner still spawns there is no share to be had: a stack that isn't there yet is a page
  * fault, which takes as long as one of the tasks where a hypervisor has a hand in it. So counts begin when all have been
- * spawned, as long as most of them are to be run then.
+ * spawned, as long as most of them are to be run then, and the others had begun.
  */
 #define _GNU_SOURCE
 #include "tests/support/runtime.h"
@@ -93,7 +93,7 @@ static int bursts(void *arg)
 static bool spread(void)
 {
     unsigned long sum = 0, counted = tasks - early;
-    bool even = early < tasks / 2;
+    bool even = early > 0 && early < tasks / 2;
 
     for (unsigned i = 0; i < loops; i++) {
         unsigned long count = rdl_atomic_load_relaxed(&ran_on[i]);

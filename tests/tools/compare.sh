@@ -92,6 +92,7 @@ wrong --nonsense
 wrong --only nonsense
 wrong --only
 wrong --without nonsense
+wrong --without "go tokio"
 wrong --without
 wrong --rounds 0
 wrong --rounds x
