@@ -125,8 +125,7 @@ Test(socket, what_the_kernel_refuses_is_told_as_it_tells_it)
 
     cr_assert_eq(in_task(use_wrongly, &r), 0);
     cr_assert_eq(r.count, 16);
-    for (unsigned i = 0; i < r.count; i++)
-        cr_expect_eq(r.got[i], expected[i], "%u: %zd, not %zd", i, r.got[i], expected[i]);
+    EXPECT_RESULTS(r, expected);
 }
 
 /* Bytes through every pair of operations. */
@@ -339,8 +338,7 @@ Test(socket, a_packet_is_one_read_and_the_next_is_not_forgotten)
 
     cr_assert_eq(in_task(seqpackets, &r), 0);
     cr_assert_eq(r.count, 9);
-    for (unsigned i = 0; i < r.count; i++)
-        cr_expect_eq(r.got[i], expected[i], "%u: %zd, not %zd", i, r.got[i], expected[i]);
+    EXPECT_RESULTS(r, expected);
 }
 
 /* A peer that sends in pieces, with the end or an urgent byte right behind. */
@@ -390,8 +388,7 @@ Test(socket, a_short_read_does_not_hide_what_comes_behind)
 
     cr_assert_eq(in_task(pieces, &r), 0);
     cr_assert_eq(r.count, 11);
-    for (unsigned i = 0; i < r.count; i++)
-        cr_expect_eq(r.got[i], expected[i], "%u: %zd, not %zd", i, r.got[i], expected[i]);
+    EXPECT_RESULTS(r, expected);
 }
 
 static int wait_all(void *arg)
@@ -417,8 +414,7 @@ Test(socket, waitall_waits_for_all_or_the_end)
     struct results r = {.count = 0};
 
     cr_assert_eq(in_task(wait_all, &r), 0);
-    for (unsigned i = 0; i < 5; i++)
-        cr_expect_eq(r.got[i], expected[i], "%u: %zd, not %zd", i, r.got[i], expected[i]);
+    EXPECT_RESULTS(r, expected);
 }
 
 /* Descriptors over a unix socket. */
@@ -498,8 +494,7 @@ Test(socket, files_devices_and_counters_can_be_read_and_written)
 
     cr_assert_eq(in_task(use_files, &r), 0);
     cr_assert_eq(r.count, 10);
-    for (unsigned i = 0; i < r.count; i++)
-        cr_expect_eq(r.got[i], expected[i], "%u: %zd, not %zd", i, r.got[i], expected[i]);
+    EXPECT_RESULTS(r, expected);
 }
 
 static int nothing_to_move(void *arg)

@@ -51,8 +51,7 @@ Test(socket_waits, connect_meets_accept)
     struct results r = {.count = 0};
 
     cr_assert_eq(in_task(meet, &r), 0);
-    for (unsigned i = 0; i < 7; i++)
-        cr_expect_eq(r.got[i], expected[i], "%u: %zd, not %zd", i, r.got[i], expected[i]);
+    EXPECT_RESULTS(r, expected);
 }
 
 /* A listener whose backlog is full answers later, or never. */
@@ -117,8 +116,7 @@ Test(socket_waits, connect_tells_what_went_wrong)
     struct results r = {.count = 0};
 
     cr_assert_eq(in_task(connect_to_nobody, &r), 0);
-    for (unsigned i = 0; i < 3; i++)
-        cr_expect_eq(r.got[i], expected[i], "%u: %zd, not %zd", i, r.got[i], expected[i]);
+    EXPECT_RESULTS(r, expected);
 }
 
 /* Cancelling before, and deadlines during. */
@@ -152,8 +150,7 @@ Test(socket_waits, a_cancelled_task_moves_nothing_and_still_closes)
     struct results r = {.count = 0};
 
     cr_assert_eq(in_task(cancelled_before, &r), 0);
-    for (unsigned i = 0; i < 8; i++)
-        cr_expect_eq(r.got[i], expected[i], "%u: %zd, not %zd", i, r.got[i], expected[i]);
+    EXPECT_RESULTS(r, expected);
 }
 
 static int deadline_of_now(void *arg)
@@ -181,8 +178,7 @@ Test(socket_waits, a_deadline_that_has_passed_when_it_is_set_moves_nothing)
     struct results r = {.count = 0};
 
     cr_assert_eq(in_task(deadline_of_now, &r), 0);
-    for (unsigned i = 0; i < 4; i++)
-        cr_expect_eq(r.got[i], expected[i], "%u: %zd, not %zd", i, r.got[i], expected[i]);
+    EXPECT_RESULTS(r, expected);
 }
 
 static int past_deadlines(void *arg)
