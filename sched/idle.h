@@ -2,9 +2,8 @@
  * sched/idle.h - who of a team sleeps, who searches for work, and who has to be woken.
  *
  * A loop that has nothing to run searches the others' queues, perhaps looks around for a while (sched/spin.h), then
- * sleeps in its driver. Whoever
- * makes work that another could take wakes one sleeper, unless a searcher is about to find it. The
- * protocol is in idle.c.
+ * sleeps in its driver. Whoever makes work that another could take wakes one sleeper, unless a searcher is about to
+ * find it. The protocol is in idle.c.
  */
 #ifndef RDL_SCHED_IDLE_H
 #define RDL_SCHED_IDLE_H
@@ -27,10 +26,9 @@ struct rdl_sleeper {
 
 /* One per team. */
 struct rdl_idle {
-    rdl_atomic(
-        uint32_t) searching; /* loops that look into others' queues or around, or were called to */
-    rdl_atomic(uint32_t) sleeping; /* loops between rdl_idle_sleep() and rdl_idle_awake() */
-    rdl_atomic(uint32_t) next;     /* whom to call first, so that calls go round */
+    rdl_atomic(uint32_t) searching; /* loops that search or look around, or were called to */
+    rdl_atomic(uint32_t) sleeping;  /* loops between rdl_idle_sleep() and rdl_idle_awake() */
+    rdl_atomic(uint32_t) next;      /* whom to call first, so that calls go round */
     uint32_t count;
     struct rdl_sleeper **sleepers; /* count of them, set before the first loop runs */
 };

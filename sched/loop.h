@@ -251,15 +251,14 @@ void rdl_loop_woken(struct rdl_loop *loop, struct rdl_fiber *fiber);
 /* By fiber.c, too: self has ended. Returns who is resumed next, by its coroutine's return; whoever that is lands. */
 struct rdl_coroutine *rdl_loop_exit(struct rdl_loop *loop, struct rdl_fiber *self);
 
-/* Of rdl_loop_run(), and for rest.c: polls the driver for at most timeout_ns (negative: until something happens), and
- * begins a slice. */
+/* The three that rdl_loop_run() and rest.c have in common, on the loop's own stack. Polls the driver for at most
+ * timeout_ns (negative: until something happens), and begins a slice. */
 void rdl_loop_poll(struct rdl_loop *loop, int64_t timeout_ns);
 
-/* The same, after a poll and before anything runs: does what has become due, and calls other loops for what is too much
- * here. */
+/* After a poll and before anything runs: does what has become due, and calls other loops for what is too much here. */
 void rdl_loop_turn(struct rdl_loop *loop);
 
-/* The same: what was posted goes to the loop's queues. */
+/* What was posted goes to the loop's queues. */
 void rdl_loop_drain(struct rdl_loop *loop);
 
 /* Charges cost, in switches, against the time slice: is it over, so that the loop has to poll first? */
