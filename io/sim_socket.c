@@ -256,8 +256,8 @@ struct rdl_sim_socket *rdl_sim_socket_create(struct rdl_sim_world *world)
     s->backing = (struct rdl_fd_backing){.shutdown = socket_shutdown, .closed = socket_closed};
     s->refs = 1;
     s->doom.call = meet_doom;
-    s->end = (struct rdl_sim_segment){.from = s, .kind = RDL_SIM_SEGMENT_END};
-    s->reset = (struct rdl_sim_segment){.from = s, .kind = RDL_SIM_SEGMENT_RESET};
+    s->end.kind = RDL_SIM_SEGMENT_END;
+    s->reset.kind = RDL_SIM_SEGMENT_RESET;
     s->world = world;
     rdl_sim_world_ref(world);
     s->next = world->sockets;

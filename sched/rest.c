@@ -1,8 +1,8 @@
 /*
- * sched/rest.c - what a loop does when it has nothing to run: it searches, looks around for a while, sleeps.
+ * sched/rest.c - what a loop does when it has nothing to run: it searches, looks around for a while if others tend to
+ * answer soon (sched/spin.h), sleeps.
  *
- * Sleeping and waking is sched/idle.c's protocol; the recheck before the driver waits is in sleep_on(). While others
- * tend to answer soon, a loop looks around for a while before it sleeps (sched/spin.h).
+ * Sleeping and waking is sched/idle.c's protocol; the recheck before the driver waits is in sleep_on().
  */
 #include "sched/rest.h"
 
