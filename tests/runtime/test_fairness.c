@@ -633,7 +633,7 @@ RuntimeTest(fairness, tasks_that_work_for_long_keep_the_driver_waiting_for_a_few
 }
 
 /* The same of callbacks, which don't ask for the time as test_burn() does. */
-enum { CALLBACKS = 400 };
+enum { CALLBACKS = 2000 };
 
 static void calls_long(void *arg)
 {
