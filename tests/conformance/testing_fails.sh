@@ -5,6 +5,8 @@
 set -u
 program=$1
 [ -x "$program" ] || exit 2
+work=$(mktemp -d) || exit 2
+trap 'rm -rf -- "$work"' EXIT
 source=$(cd -- "$(dirname -- "$0")" && pwd)/testing_fails.c
 policy=${RADDLE_POLICY:-}
 loops=${RADDLE_TEST_LOOPS:-1}
@@ -18,11 +20,18 @@ complain() {
     bad=$((bad + 1))
 }
 
-# run NAME: one test, which must fail, and not crash.
+# try NAME: leaves what one test says in $work/NAME, and its status in $work/NAME.status.
+try() {
+    local status=0
+    "$program" --filter "fails/$1" --color=never >"$work/$1" 2>&1 || status=$?
+    echo "$status" >"$work/$1.status"
+}
+
+# run NAME: looks at a test, which must have failed, and not crashed.
 run() {
     test=$1
-    status=0
-    output=$("$program" --filter "fails/$test" --color=never 2>&1) || status=$?
+    output=$(<"$work/$test")
+    status=$(<"$work/$test.status")
     [ "$status" -eq 1 ] || complain "exit status $status"
     grep -q "Tested: 1 | Passing: 0 | Failing: 1 | Crashing: 0" <<<"$output" || complain "should fail, and not crash"
     ! grep -qE "Sanitizer: |runtime error: " <<<"$output" || complain "a sanitizer has something to say"
@@ -54,6 +63,13 @@ line() {
 of_test() {
     printf '[^( ]*testing_fails\\.c:%s' "$(grep -nE "^RADDLE_TEST\(fails, $1[,)]" "$source" | cut -d: -f1)"
 }
+
+# Most of them wait for a while: four at a time.
+while read -r name; do
+    [ "$(jobs -rp | wc -l)" -lt 4 ] || wait -n
+    try "$name" &
+done < <(sed -nE 's/^RADDLE_TEST\(fails, ([a-z_]+)[,)].*/\1/p' "$source")
+wait
 
 run assert_in_the_body
 in_order "$(line body): Assertion Failed" "said: teardown" "said: second clean-up" "said: first clean-up"
@@ -154,6 +170,7 @@ if [ -z "$simulated" ]; then
     again=$(grep -oE "RADDLE_POLICY=sim:seed=[0-9]+,latency=2ms" <<<"$output" | head -n 1)
     [ -n "$again" ] || complain "doesn't name the seed"
     export "${again?}"
+    try with_some_seed
     run with_some_seed
     says "order" "$again has the same again"
 fi

@@ -1,6 +1,8 @@
 /*
  * tests/support/io_main.c - main() of the Criterion programs that run once per driver: skips all where
  * RADDLE_POLICY asks for a driver that this kernel or container denies.
+ *
+ * A test counts as hung after RADDLE_TEST_PATIENCE times its timeout.
  */
 #include <criterion/criterion.h>
 #include <criterion/options.h>
@@ -29,6 +31,18 @@ static bool uring_works(void)
     return works;
 }
 
+static void be_patient(struct criterion_test_set *tests)
+{
+    const char *text = getenv("RADDLE_TEST_PATIENCE");
+    double patience = text != NULL ? atof(text) : 1;
+
+    FOREACH_SET(struct criterion_suite_set * set, tests->suites)
+    {
+        if (set->suite.data != NULL)
+            set->suite.data->timeout *= patience;
+    }
+}
+
 int main(int argc, char **argv)
 {
     const char *policy = getenv("RADDLE_POLICY");
@@ -40,6 +54,7 @@ int main(int argc, char **argv)
         return EXIT_SKIP;
     }
     tests = criterion_initialize();
+    be_patient(tests);
     if (criterion_handle_args(argc, argv, true))
         status = criterion_run_all_tests(tests) ? 0 : 1;
     criterion_finalize(tests);

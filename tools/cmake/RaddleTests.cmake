@@ -1,8 +1,10 @@
 # How tests are registered: always through these functions, never with a bare add_test.
 #
 #   raddle_test(NAME SOURCE...)        Criterion. Not in thread-sanitizer builds, where Criterion aborts.
-#   raddle_io_test(NAME SOURCE...)     Criterion, run once per driver and number of loops, with tasks that
-#                                      move at every suspension, and with io_uring denied.
+#   raddle_io_test(NAME [ALONE] SOURCE...)
+#                                      Criterion, run once per driver and number of loops, with tasks that
+#                                      move at every suspension, and with io_uring denied. ALONE: those with
+#                                      several loops have the machine for themselves, as raddle_race() has.
 #   raddle_test_simulated(NAME...)     Those programs of raddle_io_test() once more, as simulated runs; with
 #                                      RADDLE_TEST_DEEP through 20 seeds.
 #   raddle_user_suite(NAME [SCRIPT] SOURCE...)
@@ -21,6 +23,12 @@
 #                                      A plain program that takes --seconds, once per driver.
 #   raddle_script(NAME COMMAND...)     A check by a script: 0, 1, or 77.
 #
+# Entries that differ little from others of the same program, or don't depend on how raddle was built, have the label
+# "once": tools/check runs them in one build, with --deep in all.
+#
+# PROCESSORS counts halves of one: CTest is to have twice as many slots (-j) as there are processors, so that tests
+# which mostly wait take place beside those that compute. That is what raddle_waits() says of a test; it starts early.
+#
 # A test links the static library, so it reaches what is hidden in the shared one. A sanitizer's report
 # fails a test whatever its exit status says: Criterion calls a test passed before the leak check runs.
 
@@ -28,21 +36,35 @@ option(RADDLE_TEST_DEEP "Register the tests that take many minutes each, too" OF
 
 set(raddle_test_report "Sanitizer: ;: runtime error: ")
 
-# What every entry gets. A test that uses several threads has the machine for itself.
+# What every entry gets. max_uar_stack_size_log: ASan looks for uses after return in a second stack for each stack, and
+# makes it as large as the first, of which it touches all in turn. The least size remembers fewer frames, and takes a
+# third of the page faults away. RADDLE_TEST_PATIENCE: how many times longer things may take until a test gives up.
 function(raddle_test_entry name seconds processors)
+  math(EXPR slots "${processors} * 2")
+  set(patience 1)
   if(RADDLE_SANITIZE)
-    math(EXPR seconds "${seconds} * 3")
+    set(patience 3)
   endif()
+  math(EXPR seconds "${seconds} * ${patience}")
   set_tests_properties(${name} PROPERTIES
     TIMEOUT ${seconds}
-    PROCESSORS ${processors}
+    PROCESSORS ${slots}
     SKIP_RETURN_CODE 77
     FAIL_REGULAR_EXPRESSION "${raddle_test_report}"
     LABELS "${ARGN}"
     ENVIRONMENT "\
-ASAN_OPTIONS=detect_stack_use_after_return=1:detect_leaks=1;\
+RADDLE_TEST_PATIENCE=${patience};\
+ASAN_OPTIONS=detect_stack_use_after_return=1:max_uar_stack_size_log=16:detect_leaks=1;\
 UBSAN_OPTIONS=print_stacktrace=1;\
 TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1")
+endfunction()
+
+function(raddle_waits)
+  set_tests_properties(${ARGN} PROPERTIES PROCESSORS 1 COST 1000)
+endfunction()
+
+function(raddle_once)
+  set_property(TEST ${ARGN} APPEND PROPERTY LABELS once)
 endfunction()
 
 # Flags, includes and libraries of a test, or of what tests share.
@@ -61,18 +83,18 @@ function(raddle_test_program name)
   raddle_test_target(${name})
 endfunction()
 
-# One program, once per driver and number of loops. Denied: no policy is asked for, io_uring's system
-# calls fail, and the program must go on with epoll.
-function(raddle_test_per_driver name seconds)
+# One program, once per driver and number of loops, of which those with several take PROCESSORS. Denied: no policy is
+# asked for, io_uring's system calls fail, and the program must go on with epoll.
+function(raddle_test_per_driver name seconds processors)
   foreach(driver IN ITEMS uring epoll)
     foreach(loops IN ITEMS 1 4)
       set(entry ${name}.${driver}.${loops})
       add_test(NAME ${entry} COMMAND ${name})
-      set(processors 2)
+      set(taken ${processors})
       if(loops EQUAL 1)
-        set(processors 1)
+        set(taken 1)
       endif()
-      raddle_test_entry(${entry} ${seconds} ${processors} ${ARGN} ${driver})
+      raddle_test_entry(${entry} ${seconds} ${taken} ${ARGN} ${driver})
       set_property(TEST ${entry} APPEND PROPERTY ENVIRONMENT
         "RADDLE_POLICY=${driver};RADDLE_TEST_LOOPS=${loops}")
     endforeach()
@@ -81,17 +103,18 @@ function(raddle_test_per_driver name seconds)
   foreach(driver IN ITEMS uring epoll)
     set(entry ${name}.${driver}.4.moved)
     add_test(NAME ${entry} COMMAND ${name})
-    raddle_test_entry(${entry} ${seconds} 2 ${ARGN} ${driver} moved)
+    raddle_test_entry(${entry} ${seconds} ${processors} ${ARGN} ${driver} moved)
     set_property(TEST ${entry} APPEND PROPERTY ENVIRONMENT
       "RADDLE_POLICY=${driver};RADDLE_TEST_LOOPS=4;RADDLE_DEBUG=move;RADDLE_TEST_MOBILITY=migratable")
   endforeach()
   foreach(error IN ITEMS EPERM ENOSYS)
     set(entry ${name}.denied.${error})
     add_test(NAME ${entry} COMMAND deny_uring ${error} $<TARGET_FILE:${name}>)
-    raddle_test_entry(${entry} ${seconds} 2 ${ARGN} denied)
+    raddle_test_entry(${entry} ${seconds} ${processors} ${ARGN} denied)
     set_property(TEST ${entry} APPEND PROPERTY ENVIRONMENT "RADDLE_TEST_LOOPS=4")
     set_property(TEST ${entry} PROPERTY ENVIRONMENT_MODIFICATION "RADDLE_POLICY=unset:")
   endforeach()
+  raddle_once(${name}.epoll.1 ${name}.epoll.4.moved ${name}.denied.EPERM ${name}.denied.ENOSYS)
 endfunction()
 
 # The same in a simulated world. Of those programs that can live in one, but for a few tests that say why not
@@ -109,6 +132,7 @@ function(raddle_test_simulated)
       set_property(TEST ${entry} APPEND PROPERTY ENVIRONMENT
         "RADDLE_POLICY=sim:seed=1;RADDLE_TEST_LOOPS=${loops}")
     endforeach()
+    raddle_once(${name}.sim.1)
     if(RADDLE_TEST_DEEP)
       add_test(NAME ${name}.sim.deep
         COMMAND "${PROJECT_SOURCE_DIR}/tests/conformance/seeds.sh" 20 $<TARGET_FILE:${name}>)
@@ -131,9 +155,14 @@ function(raddle_io_test name)
   if(NOT RADDLE_CRITERION)
     return()
   endif()
-  raddle_test_program(${name} ${ARGN} "${PROJECT_SOURCE_DIR}/tests/support/io_main.c")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "ALONE" "" "")
+  raddle_test_program(${name} ${arg_UNPARSED_ARGUMENTS} "${PROJECT_SOURCE_DIR}/tests/support/io_main.c")
   target_link_libraries(${name} PRIVATE PkgConfig::CRITERION)
-  raddle_test_per_driver(${name} 120 io)
+  set(processors 1)
+  if(arg_ALONE)
+    set(processors 2)
+  endif()
+  raddle_test_per_driver(${name} 120 ${processors} io)
 endfunction()
 
 function(raddle_user_suite name)
@@ -151,18 +180,19 @@ function(raddle_user_suite name)
       string(REGEX REPLACE ":.*" "" entry "${driver}")
       set(entry ${name}.${entry}.${loops})
       add_test(NAME ${entry} COMMAND ${arg_SCRIPT} $<TARGET_FILE:${name}>)
-      raddle_test_entry(${entry} 300 ${loops} io)
+      raddle_test_entry(${entry} 300 1 io)
       set_property(TEST ${entry} APPEND PROPERTY ENVIRONMENT
         "RADDLE_POLICY=${driver};RADDLE_TEST_LOOPS=${loops}")
     endforeach()
   endforeach()
+  raddle_once(${name}.epoll.1 ${name}.sim.1)
 endfunction()
 
 function(raddle_race name)
   cmake_parse_arguments(PARSE_ARGV 1 arg "PER_DRIVER" "" "")
   raddle_test_program(${name} ${arg_UNPARSED_ARGUMENTS})
   if(arg_PER_DRIVER)
-    raddle_test_per_driver(${name} 120 race io)
+    raddle_test_per_driver(${name} 120 2 race io)
   else()
     add_test(NAME ${name} COMMAND ${name})
     raddle_test_entry(${name} 120 2 race)
