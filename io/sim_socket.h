@@ -1,5 +1,6 @@
 /*
- * io/sim_socket.h - what the parts of a simulated network share: its sockets, with what is under way to them.
+ * io/sim_socket.h - what the parts of a simulated network share: its sockets, with what is under way to them. What the
+ * rest of the simulation needs of it is in io/sim.h.
  *
  * What a socket's state means to those who wait:
  *

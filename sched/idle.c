@@ -6,7 +6,8 @@
  * a wake costs thousands of times what a task switch does).
  *
  *     who makes work                        who runs out of it
- *     1. queue it                           1. stop searching (searching--)
+ *     1. queue it                           1. stop searching (searching--); the last one: fence, and
+ *                                              call one if there is work
  *     2. fence                              2. state = ASLEEP, sleeping++; fence
  *     3. searching > 0: a searcher will     3. recheck all queues, the inbox, the stop flag
  *        look; sleeping == 0: all run       4. wait in the driver
@@ -20,10 +21,10 @@
  * right because that searcher's decrement comes before its [F2], hence its recheck comes after the
  * maker's [F1].
  *
- * Who finds work as the last searcher calls the next loop, since makers elided their wakes because
- * of it. At most half of the loops, rounded up, search: more would only fight over the same queues.
+ * At most half of the loops, rounded up, search: more would only fight over the same queues.
  *
- * So does a last searcher that has found nothing, if there is work now: something may have come for itself, so that it
+ * Who finds work as the last searcher calls the next loop, since makers elided their wakes because
+ * of it. So does a last searcher that has found nothing, if there is work now: something may have come for itself, so that it
  * goes on without a recheck, and the maker, too, may run something that takes long. Whoever trusted a count has fenced
  * [F1] before the fence of who takes that count to 0, and so is seen after it: [F3] in rdl_idle_end_search(), or that in
  * rdl_idle_call(), which looks for sleepers and calls one whatever there is.

@@ -419,9 +419,9 @@ unsigned rdl_loop_random_below(struct rdl_loop *loop, unsigned bound)
     return (unsigned)((x >> 32) % bound);
 }
 
-/* Begins a slice at now_ns. One that took too long makes the next shorter, so that tasks that work for long
+/* Finds the length of the slice that begins at now_ns. One that took too long makes the next shorter, so that tasks that work for long
  * between two switches don't keep the driver waiting for 64 of them. */
-static void begin_slice(struct rdl_loop *loop)
+static void fit_slice(struct rdl_loop *loop)
 {
     int64_t elapsed = loop->now_ns - loop->looked_ns;
     int length = loop->slice_length;
@@ -530,7 +530,7 @@ bool rdl_loop_slice_ends(struct rdl_loop *loop, int cost)
     if (loop->now_ns - loop->polled_ns >= RDL_QUANTUM_NS || !rdl_inbox_empty(&loop->inbox) ||
         rdl_timers_next(&loop->timers) <= loop->now_ns)
         return true; /* and the slice stays spent: the loop polls first */
-    begin_slice(loop);
+    fit_slice(loop);
     return false;
 }
 
@@ -735,7 +735,7 @@ int rdl_loop_run(struct rdl_loop *loop)
     loop->now_ns = rdl_sys_now();
     while (!loop->stop) {
         if (loop->slice <= 0) {
-            begin_slice(loop); /* by the clock as rdl_loop_slice_ends() has just seen it */
+            fit_slice(loop); /* by the clock as rdl_loop_slice_ends() has just seen it */
             rdl_loop_poll(loop, 0);
             rdl_loop_turn(loop);
             begin_fairly(loop);

@@ -252,7 +252,7 @@ void rdl_loop_woken(struct rdl_loop *loop, struct rdl_fiber *fiber);
 struct rdl_coroutine *rdl_loop_exit(struct rdl_loop *loop, struct rdl_fiber *self);
 
 /* The three that rdl_loop_run() and rest.c have in common, on the loop's own stack. Polls the driver for at most
- * timeout_ns (negative: until something happens), and begins a slice. */
+ * timeout_ns (negative: until something happens); a slice of the length found so far begins. */
 void rdl_loop_poll(struct rdl_loop *loop, int64_t timeout_ns);
 
 /* After a poll and before anything runs: does what has become due, and calls other loops for what is too much here. */

@@ -48,7 +48,7 @@ static inline bool rdl_team_injected(const struct rdl_team *team)
 }
 
 /* Is there something that any loop of the team could run, in the injector or in a loop's queues, but for those of one
- * loop (NULL: of all)? A hint, unless after rdl_idle_sleep() or rdl_idle_end_search(). */
+ * loop (NULL: of all)? A hint, unless after rdl_idle_sleep(), or rdl_idle_end_search() that returned true. */
 bool rdl_team_has_work(const struct rdl_team *team, const struct rdl_loop *but);
 
 /* On the thread of loop, which is one of the team's: */

@@ -52,8 +52,8 @@ static inline uint64_t through_seeds(unsigned long seeds, const char *options, r
         for (unsigned loops = 1; loops <= 3; loops += 2) {
             int rc = run_world(seed, options, loops, fn, arg);
             if (rc != 0 || test_failures()) {
-                fprintf(stderr, "%s, %u loops, RADDLE_TEST_SEED=%" PRIu64 ": %d\n", options, loops,
-                        seed, rc);
+                fprintf(stderr, "%s%s%u loops, RADDLE_TEST_SEED=%" PRIu64 ": %d\n", options,
+                        *options ? ", " : "", loops, seed, rc);
                 return seed;
             }
         }

@@ -1,6 +1,6 @@
 /*
- * tests/conformance/test_sim.c - simulated runs as seen from outside: how one is asked for, and how it is had again, by
- * the seed that decides its order and that one that fails tells.
+ * tests/conformance/test_sim.c - simulated runs as seen from outside: how one is asked for, and that its seed, which a
+ * run that fails tells, decides its order and repeats it.
  */
 #define _GNU_SOURCE
 #include "tests/conformance/sim_run.h"

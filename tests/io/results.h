@@ -1,6 +1,5 @@
 /*
- * tests/io/results.h - what the operations of a task returned, for the test to compare when the task is over; and how
- * much is too much for one of them.
+ * tests/io/results.h - what the operations of a task returned, for the test to compare when the task is over.
  */
 #ifndef TESTS_IO_RESULTS_H
 #define TESTS_IO_RESULTS_H

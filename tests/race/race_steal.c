@@ -67,7 +67,7 @@ static void burst_of(unsigned long count)
     EXPECT_EQ(raddle_group_close(&g, 0), 0);
 }
 
-/* Before Linux 6.13 a stack takes two of the areas that there may be, so they don't suffice for as many. */
+/* Before Linux 6.13 a stack takes two of the areas that there may be: no more stacks than half of these allow. */
 static unsigned long warm_up(void)
 {
     struct rdl_stack_stats stats;

@@ -632,7 +632,8 @@ RuntimeTest(fairness, tasks_that_work_for_long_keep_the_driver_waiting_for_a_few
     cr_assert_eq(test_run_on(1, counts_polls, NULL), 0);
 }
 
-/* The same of callbacks, which don't ask for the time as test_burn() does. */
+/* The same of callbacks, which don't ask for the time as test_burn() does: raddle_now() would show the loop how late it
+ * is, rdl_sys_now() doesn't. */
 enum { CALLBACKS = 2000 };
 
 static void calls_long(void *arg)

@@ -94,7 +94,7 @@ wrong --only
 wrong --without nonsense
 wrong --without "go tokio"
 wrong --without
-same "a peer may be left out" "$("$bench/compare" --without go --without asio --list 2>&1)" "$("$bench/compare" --list)"
+same "--without takes peers, and leaves the works" "$("$bench/compare" --without go --without asio --list 2>&1)" "$("$bench/compare" --list)"
 wrong --rounds 0
 wrong --rounds x
 same "works" "$("$bench/compare" --list | sort | uniq -d)" ""
