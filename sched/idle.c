@@ -24,10 +24,11 @@
  * At most half of the loops, rounded up, search: more would only fight over the same queues.
  *
  * Who finds work as the last searcher calls the next loop, since makers elided their wakes because
- * of it. So does a last searcher that has found nothing, if there is work now: something may have come for itself, so that it
- * goes on without a recheck, and the maker, too, may run something that takes long. Whoever trusted a count has fenced
- * [F1] before the fence of who takes that count to 0, and so is seen after it: [F3] in rdl_idle_end_search(), or that in
- * rdl_idle_call(), which looks for sleepers and calls one whatever there is.
+ * of it. So does a last searcher that has found nothing, if there is work now: something may have come for
+ * itself, so that it goes on without a recheck, and the maker, too, may run something that takes long.
+ * Whoever trusted a count has fenced [F1] before the fence of who takes that count to 0, and so is seen
+ * after it: [F3] in rdl_idle_end_search(), or that in rdl_idle_call(), which looks for sleepers and calls
+ * one whatever there is.
  *
  * A searcher that spins (sched/rest.c) may lose its CPU: until it has it again makers trust it in vain.
  *

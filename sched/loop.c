@@ -419,8 +419,9 @@ unsigned rdl_loop_random_below(struct rdl_loop *loop, unsigned bound)
     return (unsigned)((x >> 32) % bound);
 }
 
-/* Finds the length of the slice that begins at now_ns. One that took too long makes the next shorter, so that tasks that work for long
- * between two switches don't keep the driver waiting for 64 of them. */
+/* Finds the length of the next slice, which begins at now_ns, or with the poll that follows. One that took too
+ * long makes the next shorter, so that tasks that work for long between two switches don't keep the driver waiting
+ * for 64 of them. */
 static void fit_slice(struct rdl_loop *loop)
 {
     int64_t elapsed = loop->now_ns - loop->looked_ns;

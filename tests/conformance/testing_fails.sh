@@ -66,6 +66,9 @@ of_test() {
 
 # Most of them wait for a while: four at a time.
 while read -r name; do
+    case ${simulated:+$name} in # these aren't looked at there, see below
+    leaves_a_loop_that_is_held | with_some_seed) continue ;;
+    esac
     [ "$(jobs -rp | wc -l)" -lt 4 ] || wait -n
     try "$name" &
 done < <(sed -nE 's/^RADDLE_TEST\(fails, ([a-z_]+)[,)].*/\1/p' "$source")

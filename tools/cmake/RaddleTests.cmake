@@ -4,7 +4,7 @@
 #   raddle_io_test(NAME [ALONE] SOURCE...)
 #                                      Criterion, run once per driver and number of loops, with tasks that
 #                                      move at every suspension, and with io_uring denied. ALONE: those with
-#                                      several loops have the machine for themselves, as raddle_race() has.
+#                                      several loops take two processors, as raddle_race()'s do.
 #   raddle_test_simulated(NAME...)     Those programs of raddle_io_test() once more, as simulated runs; with
 #                                      RADDLE_TEST_DEEP through 20 seeds.
 #   raddle_user_suite(NAME [SCRIPT] SOURCE...)
@@ -27,7 +27,8 @@
 # "once": tools/check runs them in one build, with --deep in all.
 #
 # PROCESSORS counts halves of one: CTest is to have twice as many slots (-j) as there are processors, so that tests
-# which mostly wait take place beside those that compute. That is what raddle_waits() says of a test; it starts early.
+# which mostly wait take place beside those that compute: raddle_waits(). raddle_early(): those that take longest begin
+# first.
 #
 # A test links the static library, so it reaches what is hidden in the shared one. A sanitizer's report
 # fails a test whatever its exit status says: Criterion calls a test passed before the leak check runs.
@@ -38,7 +39,7 @@ set(raddle_test_report "Sanitizer: ;: runtime error: ")
 
 # What every entry gets. max_uar_stack_size_log: ASan looks for uses after return in a second stack for each stack, and
 # makes it as large as the first, of which it touches all in turn. The least size remembers fewer frames, and takes a
-# third of the page faults away. RADDLE_TEST_PATIENCE: how many times longer things may take until a test gives up.
+# third of the page faults away. RADDLE_TEST_PATIENCE: how many times as long a Criterion test or one of cli.sh's looks at a benchmark may take.
 function(raddle_test_entry name seconds processors)
   math(EXPR slots "${processors} * 2")
   set(patience 1)
@@ -60,7 +61,11 @@ TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1")
 endfunction()
 
 function(raddle_waits)
-  set_tests_properties(${ARGN} PROPERTIES PROCESSORS 1 COST 1000)
+  set_tests_properties(${ARGN} PROPERTIES PROCESSORS 1)
+endfunction()
+
+function(raddle_early)
+  set_tests_properties(${ARGN} PROPERTIES COST 1000)
 endfunction()
 
 function(raddle_once)
@@ -114,7 +119,9 @@ function(raddle_test_per_driver name seconds processors)
     set_property(TEST ${entry} APPEND PROPERTY ENVIRONMENT "RADDLE_TEST_LOOPS=4")
     set_property(TEST ${entry} PROPERTY ENVIRONMENT_MODIFICATION "RADDLE_POLICY=unset:")
   endforeach()
-  raddle_once(${name}.epoll.1 ${name}.epoll.4.moved ${name}.denied.EPERM ${name}.denied.ENOSYS)
+  if(RADDLE_HAVE_URING)
+    raddle_once(${name}.epoll.1 ${name}.epoll.4.moved ${name}.denied.EPERM ${name}.denied.ENOSYS)
+  endif()
 endfunction()
 
 # The same in a simulated world. Of those programs that can live in one, but for a few tests that say why not
@@ -145,7 +152,7 @@ function(raddle_test name)
   if(NOT RADDLE_CRITERION)
     return()
   endif()
-  raddle_test_program(${name} ${ARGN})
+  raddle_test_program(${name} ${ARGN} "${PROJECT_SOURCE_DIR}/tests/support/criterion_main.c")
   target_link_libraries(${name} PRIVATE PkgConfig::CRITERION)
   add_test(NAME ${name} COMMAND ${name})
   raddle_test_entry(${name} 60 1 unit)
@@ -156,7 +163,7 @@ function(raddle_io_test name)
     return()
   endif()
   cmake_parse_arguments(PARSE_ARGV 1 arg "ALONE" "" "")
-  raddle_test_program(${name} ${arg_UNPARSED_ARGUMENTS} "${PROJECT_SOURCE_DIR}/tests/support/io_main.c")
+  raddle_test_program(${name} ${arg_UNPARSED_ARGUMENTS} "${PROJECT_SOURCE_DIR}/tests/support/criterion_main.c")
   target_link_libraries(${name} PRIVATE PkgConfig::CRITERION)
   set(processors 1)
   if(arg_ALONE)
@@ -185,7 +192,10 @@ function(raddle_user_suite name)
         "RADDLE_POLICY=${driver};RADDLE_TEST_LOOPS=${loops}")
     endforeach()
   endforeach()
-  raddle_once(${name}.epoll.1 ${name}.sim.1)
+  raddle_once(${name}.sim.1)
+  if(RADDLE_HAVE_URING)
+    raddle_once(${name}.epoll.1)
+  endif()
 endfunction()
 
 function(raddle_race name)

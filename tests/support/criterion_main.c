@@ -1,6 +1,6 @@
 /*
- * tests/support/io_main.c - main() of the Criterion programs that run once per driver: skips all where
- * RADDLE_POLICY asks for a driver that this kernel or container denies.
+ * tests/support/criterion_main.c - main() of the Criterion programs: skips all where RADDLE_POLICY asks for a driver
+ * that this kernel or container denies.
  *
  * A test counts as hung after RADDLE_TEST_PATIENCE times its timeout.
  */
