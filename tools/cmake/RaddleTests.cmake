@@ -24,7 +24,7 @@
 #   raddle_script(NAME COMMAND...)     A check by a script: 0, 1, or 77.
 #
 # Entries that differ little from others of the same program, or don't depend on how raddle was built, have the label
-# "once": tools/check runs them in one build, with --deep in all.
+# "once": tools/check runs them in gcc-release, with --deep in the other usual builds, too.
 #
 # PROCESSORS counts halves of one: CTest is to have twice as many slots (-j) as there are processors, so that tests
 # which mostly wait take place beside those that compute: raddle_waits(). raddle_early(): those that take longest begin
@@ -39,7 +39,8 @@ set(raddle_test_report "Sanitizer: ;: runtime error: ")
 
 # What every entry gets. max_uar_stack_size_log: ASan looks for uses after return in a second stack for each stack, and
 # makes it as large as the first, of which it touches all in turn. The least size remembers fewer frames, and takes a
-# third of the page faults away. RADDLE_TEST_PATIENCE: how many times as long a Criterion test or one of cli.sh's looks at a benchmark may take.
+# third of the page faults away. RADDLE_TEST_PATIENCE: how many times as long a Criterion test or one of cli.sh's looks
+# at a benchmark may take.
 function(raddle_test_entry name seconds processors)
   math(EXPR slots "${processors} * 2")
   set(patience 1)
