@@ -326,8 +326,7 @@ bench() {
     same "bench $*: lines" "$(grep -cE '^\{"name":"[a-z_.0-9]+","value":-?[0-9]' <<<"$out")" "$(wc -l <<<"$out")"
 }
 bench switch yield sync --loops 1
-# A sanitizer's stacks take a hundred times as long to make.
-if [ "$patience" -eq 1 ]; then bench spawn --count 100000; else bench spawn --count 10000; fi
+bench spawn --count 100000
 bench wake channel --loops 2
 bench skynet timers executor --count 1000
 bench fib --count 12

@@ -36,6 +36,11 @@
 option(RADDLE_TEST_DEEP "Register the tests that take many minutes each, too" OFF)
 
 set(raddle_test_report "Sanitizer: ;: runtime error: ")
+# With a sanitizer all takes longer.
+set(raddle_test_patience 1)
+if(RADDLE_SANITIZE)
+  set(raddle_test_patience 3)
+endif()
 
 # What every entry gets. max_uar_stack_size_log: ASan looks for uses after return in a second stack for each stack, and
 # makes it as large as the first, of which it touches all in turn. The least size remembers fewer frames, and takes a
@@ -43,11 +48,7 @@ set(raddle_test_report "Sanitizer: ;: runtime error: ")
 # at a benchmark may take.
 function(raddle_test_entry name seconds processors)
   math(EXPR slots "${processors} * 2")
-  set(patience 1)
-  if(RADDLE_SANITIZE)
-    set(patience 3)
-  endif()
-  math(EXPR seconds "${seconds} * ${patience}")
+  math(EXPR seconds "${seconds} * ${raddle_test_patience}")
   set_tests_properties(${name} PROPERTIES
     TIMEOUT ${seconds}
     PROCESSORS ${slots}
@@ -55,7 +56,7 @@ function(raddle_test_entry name seconds processors)
     FAIL_REGULAR_EXPRESSION "${raddle_test_report}"
     LABELS "${ARGN}"
     ENVIRONMENT "\
-RADDLE_TEST_PATIENCE=${patience};\
+RADDLE_TEST_PATIENCE=${raddle_test_patience};\
 ASAN_OPTIONS=detect_stack_use_after_return=1:max_uar_stack_size_log=16:detect_leaks=1;\
 UBSAN_OPTIONS=print_stacktrace=1;\
 TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1")
